@@ -1,0 +1,231 @@
+"""The parameters: what may be turned, in which range; reads no data and no environment.
+
+`params.yaml` at the root of the distribution holds every key with its unit and reason; this module holds their types
+and ranges. `load_params` merges over it and reports every fault of all sources together.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from contract.kinds import SHIPPED_KINDS, Role
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """A part of the parameters: frozen, and no key that it does not declare."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, allow_inf_nan=False)
+
+
+class Objective(Section):
+    """What counts as a response, within how many days, and what it is worth."""
+
+    kinds: Annotated[list[str], Field(min_length=1)]
+    horizon_days: Annotated[float, Field(gt=0, le=366)]
+    counts: Literal["customer", "send"] = "customer"
+    margin_rate: Share | None = None
+    worth_eur: NonNegative | None = None
+
+    @model_validator(mode="after")
+    def _one_worth(self) -> Self:
+        if (self.margin_rate is None) == (self.worth_eur is None):
+            raise ValueError("needs exactly one of margin_rate (share of value) and worth_eur (EUR a response)")
+        return self
+
+
+class Channel(Section):
+    """A way between customer and brand."""
+
+    direction: Literal["outbound", "inbound", "both"]
+    medium: Literal["digital", "physical"]
+    unit_cost: NonNegative = 0.0
+    consent: bool
+    records: list[str] = []
+
+    @property
+    def outbound(self) -> bool:
+        """Whether the brand can contact a customer here."""
+        return self.direction != "inbound"
+
+
+class Table(Section):
+    """Where an input table lies and how its words map to ours."""
+
+    path: str | None = None
+    rename: dict[str, str] = {}
+    values: dict[str, dict[str, str]] = {}
+
+
+class CustomersTable(Table):
+    """The customers table; only columns named in `features` are ever features."""
+
+    features: list[str] = []
+
+
+class Tables(Section):
+    """All input tables."""
+
+    customers: CustomersTable = CustomersTable()
+    interactions: Table = Table()
+    consents: Table = Table()
+    campaigns: Table = Table()
+    propensities: Table = Table()
+    audience: Table = Table()
+
+
+class Check(Section):
+    """When bad rows stop the job."""
+
+    max_quarantine_share: Share
+    allow_quarantine: list[str]
+    first_values: Annotated[int, Field(ge=0, le=100)]
+    late_days: NonNegative
+
+
+class Features(Section):
+    """What the features look back on."""
+
+    lookback_days: Annotated[float, Field(gt=0, le=36_500)]
+    windows_days: Annotated[list[Positive], Field(min_length=4, max_length=4)]
+    half_lives_days: Annotated[list[Positive], Field(min_length=2, max_length=2)]
+    smoothing_sends: NonNegative
+    max_categories: Annotated[int, Field(ge=2, le=65_535)]
+    min_category_customers: Count
+
+    @model_validator(mode="after")
+    def _ascending(self) -> Self:
+        if sorted(set(self.windows_days)) != self.windows_days:
+            raise ValueError("windows_days must ascend without repeats")
+        return self
+
+
+class Profile(Section):
+    """How much effort a training spends."""
+
+    trials: Count
+    max_decisions: Annotated[int, Field(ge=1_000)]
+    trees: Count
+    refit: bool
+    timeout_minutes: Positive | None = None
+
+
+class Training(Section):
+    """Splits, search and guards of a training."""
+
+    test_days: Positive
+    validation_days: Positive
+    holdout_customer_share: Annotated[float, Field(gt=0, lt=1)]
+    min_customers_per_leaf: Annotated[int, Field(ge=10)]
+    min_rows_per_channel: Count
+    overlap_min_share: Share
+    calibration_bins: Annotated[int, Field(ge=2, le=1_000)]
+    profiles: dict[Literal["quick", "default", "thorough"], Profile]
+
+
+class Promotion(Section):
+    """When a challenger replaces the champion."""
+
+    min_log_loss_gain: NonNegative
+    max_calibration_loss: NonNegative
+
+
+class Planning(Section):
+    """Limits and randomness of a plan."""
+
+    contacts_per_customer: Annotated[int, Field(ge=1, le=1)]
+    holdout_share: Annotated[float, Field(ge=0, lt=1)]
+    explore_share: Annotated[float, Field(ge=0, lt=1)]
+    budget_eur: NonNegative | None
+    capacities: dict[str, Annotated[int, Field(ge=0)]]
+    minimums: dict[str, Annotated[int, Field(ge=0)]]
+    exact_below_customers: Annotated[int, Field(ge=0, le=100_000)]
+    interval: Annotated[float, Field(gt=0.5, lt=1)]
+
+    @model_validator(mode="after")
+    def _shares(self) -> Self:
+        if self.holdout_share + self.explore_share >= 1:
+            raise ValueError("holdout_share + explore_share must stay below 1")
+        return self
+
+
+class Resources(Section):
+    """What the machine may give."""
+
+    duckdb_memory_gb: Positive
+    duckdb_spill_gb: Positive
+    block_customers: Count
+
+
+class Params(Section):
+    """Every parameter, validated."""
+
+    objective: str
+    objectives: dict[str, Objective]
+    channels: Annotated[dict[str, Channel], Field(min_length=1)]
+    kinds: dict[str, Role]
+    tables: Tables
+    check: Check
+    features: Features
+    training: Training
+    promotion: Promotion
+    planning: Planning
+    resources: Resources
+    seed: Annotated[int, Field(ge=0, lt=2**31)]
+    threads: Annotated[int, Field(ge=1, le=256)]
+
+    @model_validator(mode="after")
+    def _names_agree(self) -> Self:
+        faults = [*_undeclared(self), *_redeclared(self)]
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+    @property
+    def all_kinds(self) -> dict[str, Role]:
+        """Shipped and declared kinds."""
+        return {**SHIPPED_KINDS, **self.kinds}
+
+    @property
+    def target(self) -> Objective:
+        """The objective to train and score for."""
+        return self.objectives[self.objective]
+
+    @property
+    def outbound(self) -> tuple[str, ...]:
+        """Outbound channels in declared order; the order of actions, after none."""
+        return tuple(name for name, channel in self.channels.items() if channel.outbound)
+
+    def kinds_of(self, *roles: Role) -> tuple[str, ...]:
+        """Kinds that have one of the roles, in declared order."""
+        return tuple(kind for kind, role in self.all_kinds.items() if role in roles)
+
+
+def _undeclared(params: Params) -> list[str]:
+    """Names that are used and declared nowhere."""
+    faults = []
+    if params.objective not in params.objectives:
+        faults.append(f"objective: '{params.objective}' is not under objectives: ({', '.join(params.objectives)})")
+    kinds = params.all_kinds
+    used = {f"objectives.{name}.kinds": each.kinds for name, each in params.objectives.items()}
+    used |= {f"channels.{name}.records": each.records for name, each in params.channels.items()}
+    for path, names in used.items():
+        faults += [f"{path}: '{kind}' is no declared kind" for kind in names if kind not in kinds]
+    limits: dict[str, Mapping[str, int]] = {
+        "planning.capacities": params.planning.capacities,
+        "planning.minimums": params.planning.minimums,
+    }
+    for path, limit in limits.items():
+        faults += [f"{path}.{name}: no declared outbound channel" for name in limit if name not in params.outbound]
+    if not params.outbound:
+        faults.append("channels: none is outbound, so there is nothing to choose")
+    return faults
+
+
+def _redeclared(params: Params) -> list[str]:
+    return [f"kinds.{kind}: is shipped and cannot be redeclared" for kind in params.kinds if kind in SHIPPED_KINDS]
