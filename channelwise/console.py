@@ -1,0 +1,59 @@
+"""What the commands show: progress bars, tables and errors on a terminal; plain lines elsewhere. Decides nothing."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from contract.progress import Progress as ProgressHook
+
+OUT = Console(highlight=False)
+ERR = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def progress_bars() -> Iterator[ProgressHook]:
+    """A hook that draws one bar per stage; off a terminal each finished stage leaves one line."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=ERR, disable=not ERR.is_terminal) as bars:
+        tasks: dict[str, TaskID] = {}
+        finished: set[str] = set()
+
+        def hook(stage: str, done: float, total: float) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total)
+            bars.update(tasks[stage], completed=done, total=total)
+            if done >= total and stage not in finished:
+                finished.add(stage)
+                if not ERR.is_terminal:
+                    ERR.print(f"  {stage}: done", markup=False)
+
+        yield hook
+
+
+def show_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table on standard output: the first column left, the others right."""
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for index, name in enumerate(header):
+        table.add_column(name, justify="left" if index == 0 else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    OUT.print(table)
+    OUT.print()
+
+
+def say(text: str = "") -> None:
+    """One line or paragraph on standard output, as it is."""
+    OUT.print(text, markup=False, soft_wrap=True)
+
+
+def warn(text: str) -> None:
+    """One line on standard error."""
+    ERR.print(text, markup=False, style="yellow")
+
+
+def fail(text: str) -> None:
+    """An error on standard error."""
+    ERR.print(text, markup=False, style="red")
