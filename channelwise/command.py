@@ -1,0 +1,48 @@
+"""The command `channelwise`: its verbs, and how every error becomes a message and an exit code.
+
+Exits 0, 2 (usage, parameters), 3 (bad data) or 4 (refused by a gate); 1 is trouble that is nobody's input (a full
+disk), 130 an interruption. A verb imports the stages it needs when it runs, so that `--help` answers at once.
+"""
+
+import errno
+import sys
+
+import typer
+
+from channelwise.console import fail
+from channelwise.verbs.check import check
+from channelwise.verbs.demo import demo
+from channelwise.verbs.features import features
+from channelwise.verbs.plan import plan
+from channelwise.verbs.registry import promote, rollback
+from channelwise.verbs.score import score
+from channelwise.verbs.train import train
+from contract.errors import ChannelwiseError, StorageError
+
+app = typer.Typer(
+    name="channelwise",
+    help="Learn which channel each customer prefers and how they will respond; score an audience; plan a send.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+for verb in (check, features, train, promote, rollback, score, plan, demo):
+    app.command()(verb)
+
+
+def main() -> None:
+    """Runs the command line and exits."""
+    try:
+        app()
+    except ChannelwiseError as error:
+        fail(f"channelwise: {error}")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        fail("channelwise: interrupted; nothing half-written was left in place of an output")
+        sys.exit(130)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES):
+            raise
+        fail(f"channelwise: {error.filename or 'output'}: {error.strerror}; the old output is whole. Free some space or")
+        fail("choose another place, then run the command again.")
+        sys.exit(StorageError.exit_code)

@@ -1,0 +1,67 @@
+"""The rules of thumb that a plan must beat: who gets which channel by what was visible before; learns nothing.
+
+Each rule is a channel preference with a strength for every customer and channel, filled strongest first until a limit
+is reached. All read the interactions before as-of only, and obey the same eligibility and limits as the plan.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+
+from contract.intake import Intake
+
+Matrix = npt.NDArray[np.float64]
+Actions = npt.NDArray[np.int16]
+
+RULES: Final[dict[str, str]] = {
+    "most clicked": "countif(kind = 'clicked')",
+    "most engaged": "countif(kind IN ('opened', 'clicked', 'replied'))",
+    "last channel": "epoch(max(CASE WHEN kind IN ('opened', 'clicked', 'replied') THEN occurred_at END))",
+}
+
+
+def rule_strengths(intake: Intake, rule: str, customers: Sequence[str], channels: Sequence[str]) -> Matrix:
+    """Strength of `rule` per customer and channel, (n_customers, n_channels); 0 where nothing was seen."""
+    wanted = {name: index for index, name in enumerate(channels)}
+    position = {customer: index for index, customer in enumerate(customers)}
+    strengths = np.zeros((len(customers), len(channels)))
+    for customer, channel, strength in _rows(intake.connection, RULES[rule], intake):
+        if channel in wanted and customer in position:
+            strengths[position[customer], wanted[channel]] = strength or 0.0
+    return strengths
+
+
+def _rows(connection: duckdb.DuckDBPyConnection, measure: str, intake: Intake) -> list[tuple[str, str, float | None]]:
+    query = f"""
+        SELECT customer_id, channel, {measure} FROM interactions
+        WHERE occurred_at < $as_of::TIMESTAMPTZ::TIMESTAMP AND channel IS NOT NULL
+        GROUP BY customer_id, channel
+    """  # noqa: S608  the measure is one of RULES
+    return connection.execute(query, {"as_of": intake.as_of}).fetchall()
+
+
+def fill(
+    strengths: Matrix, allowed: npt.NDArray[np.bool_], unit_costs: Matrix, capacity: Matrix, budget_eur: float
+) -> Actions:
+    """Each customer's strongest allowed channel, customers by strength, until capacity or budget ends; -1 is none.
+
+    A rule of thumb contacts those who were seen to react first; where its channel is full, the customer gets none.
+    Ties go to the earlier customer and the earlier channel. Shapes: (n, k), (n, k), (k,), (k,).
+    """
+    masked = np.where(allowed & (strengths > 0), strengths, -np.inf)
+    choice = masked.argmax(axis=1)
+    best = masked.max(axis=1)
+    left, money = capacity.astype(float).copy(), budget_eur
+    actions = np.full(len(strengths), -1, dtype=np.int16)
+    for row in np.argsort(-best, kind="stable"):
+        channel = choice[row]
+        if not np.isfinite(best[row]):
+            break
+        if left[channel] >= 1 and money >= unit_costs[channel]:
+            actions[row] = channel
+            left[channel] -= 1
+            money -= unit_costs[channel]
+    return actions

@@ -1,0 +1,70 @@
+"""The options that several verbs share, and how their text is read; knows no stage."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from contract.errors import UsageError
+from contract.loading import load_params
+from contract.params import Params
+
+ParamsFiles = Annotated[
+    list[Path] | None,
+    typer.Option("--params", metavar="FILE", help="YAML merged over the shipped params.yaml; may be repeated."),
+]
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="path.to.key=value", help="One parameter, over all files; may be repeated."),
+]
+DataFolder = Annotated[
+    Path, typer.Option("--data", metavar="DIR", help="Folder (or DuckDB file) that holds the input tables.")
+]
+AsOf = Annotated[
+    str | None,
+    typer.Option("--as-of", metavar="TIME", help="ISO 8601, UTC unless it names a zone. Default: the end of the data."),
+]
+Registry = Annotated[
+    str | None,
+    typer.Option(
+        "--registry", metavar="URI", help="MLflow tracking and registry URI. Default: SQLite in .channelwise/ here."
+    ),
+]
+
+
+def read_params(files: list[Path] | None, assignments: list[str] | None) -> Params:
+    """The shipped parameters with the caller's files and assignments over them."""
+    return load_params(files or (), assignments or ())
+
+
+def read_time(text: str | None) -> datetime | None:
+    """An ISO 8601 time in UTC; `None` stays `None`.
+
+    Raises:
+        UsageError: where the text is no such time.
+    """
+    if text is None:
+        return None
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"--as-of: found '{text}'; expected an ISO 8601 time, e.g. 2026-11-01T00:00:00Z") from None
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+
+
+def read_limits(option: str, texts: list[str] | None) -> dict[str, int]:
+    """`channel=count` pairs as a mapping.
+
+    Raises:
+        UsageError: where a pair does not read so.
+    """
+    limits: dict[str, int] = {}
+    for text in texts or ():
+        channel, _, count = text.partition("=")
+        if not channel or not count.isdecimal():
+            raise UsageError(f"{option}: found '{text}'; expected CHANNEL=CONTACTS, e.g. sms=1000")
+        if channel in limits:
+            raise UsageError(f"{option}: channel '{channel}' is given twice; give it once")
+        limits[channel] = int(count)
+    return limits

@@ -1,0 +1,32 @@
+"""`channelwise plan`: from a scores file to whom to contact on which channel, within every limit."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from channelwise.options import Assignments, ParamsFiles, read_limits, read_params
+
+
+def plan(
+    scores: Annotated[Path, typer.Option("--scores", metavar="FILE", help="What `channelwise score` wrote.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The plan, .parquet or .csv.")],
+    budget: Annotated[float | None, typer.Option("--budget", metavar="EUR", help="Cost of all contacts at most.")] = None,
+    capacity: Annotated[
+        list[str] | None, typer.Option("--capacity", metavar="CHANNEL=N", help="Contacts at most; may be repeated.")
+    ] = None,
+    minimum: Annotated[
+        list[str] | None, typer.Option("--minimum", metavar="CHANNEL=N", help="Contacts at least; may be repeated.")
+    ] = None,
+    params: ParamsFiles = None,
+    assignments: Assignments = None,
+) -> None:
+    """Choose a channel, or none, for each customer of a scores file.
+
+    Example: channelwise plan --scores scores.parquet --out plan.parquet --budget 500 --capacity phone=100
+    """
+    from channelwise.reports.plan import show_plan
+    from serving.plan import make_plan
+
+    settings = read_params(params, assignments)
+    show_plan(make_plan(scores, out, settings, limits_of(settings, budget, capacity, minimum)))

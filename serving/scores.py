@@ -1,0 +1,159 @@
+"""The tables that a scoring writes: their columns, and how predictions become rows; predicts and reads nothing."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+Floats = npt.NDArray[np.float64]
+
+SCORE_SCHEMA: Final = pa.schema(
+    [
+        ("customer_id", pa.string()),
+        ("channel", pa.string()),
+        ("preference", pa.float64()),
+        ("preference_rank", pa.int32()),
+        ("response", pa.float64()),
+        ("response_lower", pa.float64()),
+        ("response_upper", pa.float64()),
+        ("response_no_contact", pa.float64()),
+        ("uplift", pa.float64()),
+        ("uplift_lower", pa.float64()),
+        ("uplift_upper", pa.float64()),
+        ("expected_value", pa.float64()),
+        ("cost", pa.float64()),
+        ("eligible", pa.bool_()),
+        ("reason", pa.string()),
+        ("evidence", pa.string()),
+        ("campaign_id", pa.string()),
+        ("as_of", pa.timestamp("us", tz="UTC")),
+        ("model_version", pa.string()),
+    ]
+)
+"""Columns of the scores file: one row per customer and outbound channel."""
+
+ENGAGEMENT_SCHEMA: Final = pa.schema(
+    [
+        ("customer_id", pa.string()),
+        ("channel", pa.string()),
+        ("preference", pa.float64()),
+        ("preference_rank", pa.int32()),
+        ("as_of", pa.timestamp("us", tz="UTC")),
+        ("model_version", pa.string()),
+    ]
+)
+"""Columns of the engagement file: one row per customer and channel that carries own steps."""
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What every row of one scoring has in common."""
+
+    campaign_id: str
+    as_of_us: int
+    model_version: str
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a block of n customers was predicted, over k outbound and m own-step channels.
+
+    Probabilities in [0, 1], NaN where unmeasured: response, response_lower, response_upper (n, k); no_contact (n,);
+    uplift, uplift_lower, uplift_upper (n, k); contact (n, k) and engagement (n, m) sum to one per customer.
+    worth: (n,) EUR a response is worth.
+    """
+
+    response: Floats
+    response_lower: Floats
+    response_upper: Floats
+    no_contact: Floats
+    uplift: Floats
+    uplift_lower: Floats
+    uplift_upper: Floats
+    contact: Floats
+    engagement: Floats
+    worth: Floats
+
+
+@dataclass(frozen=True)
+class Access:
+    """Which outbound channels a block of n customers may be contacted on: eligible (n, k), reason (n, k) or None."""
+
+    eligible: npt.NDArray[np.bool_]
+    reason: npt.NDArray[np.object_]
+
+
+def over_open_channels(preference: Floats, open_channels: npt.NDArray[np.bool_]) -> Floats:
+    """`preference` (n, k) renormalised over each customer's open channels; over all where none is open.
+
+    The question is which of the channels open to the customer would bring the next answer, so a closed one has 0.
+    """
+    kept = np.where(open_channels | ~open_channels.any(axis=1, keepdims=True), preference, 0.0)
+    total = kept.sum(axis=1, keepdims=True)
+    return np.divide(kept, total, out=np.full_like(kept, 1 / kept.shape[1]), where=total > 0)
+
+
+def ranks(preference: Floats) -> npt.NDArray[np.int32]:
+    """Rank of each channel per customer, 1 the most preferred; ties in channel order. Shape as given."""
+    order = np.argsort(-preference, axis=1, kind="stable")
+    result = np.empty(preference.shape, dtype=np.int32)
+    np.put_along_axis(result, order, np.arange(1, preference.shape[1] + 1, dtype=np.int32)[None, :], axis=1)
+    return result
+
+
+def score_table(
+    ids: npt.NDArray[np.object_],
+    channels: tuple[str, ...],
+    predictions: Predictions,
+    access: Access,
+    costs: Floats,
+    evidence: tuple[str, ...],
+    stamp: Stamp,
+) -> pa.Table:
+    """Rows of the scores file for n customers, by customer then channel. `costs` (k,) EUR; `evidence` one per channel."""
+    n, k = len(ids), len(channels)
+    preference = over_open_channels(predictions.contact, access.eligible)
+    columns = {
+        "customer_id": np.repeat(ids, k),
+        "channel": np.tile(np.array(channels, dtype=object), n),
+        "preference": preference.ravel(),
+        "preference_rank": ranks(preference).ravel(),
+        "response": predictions.response.ravel(),
+        "response_lower": predictions.response_lower.ravel(),
+        "response_upper": predictions.response_upper.ravel(),
+        "response_no_contact": np.repeat(predictions.no_contact, k),
+        "uplift": predictions.uplift.ravel(),
+        "uplift_lower": predictions.uplift_lower.ravel(),
+        "uplift_upper": predictions.uplift_upper.ravel(),
+        "expected_value": (predictions.uplift * predictions.worth[:, None]).ravel(),
+        "cost": np.tile(costs, n),
+        "eligible": access.eligible.ravel(),
+        "reason": access.reason.ravel(),
+        "evidence": np.tile(np.array(evidence, dtype=object), n),
+        "campaign_id": [stamp.campaign_id] * (n * k),
+    }
+    return _stamped(columns, SCORE_SCHEMA, stamp)
+
+
+def engagement_table(
+    ids: npt.NDArray[np.object_], channels: tuple[str, ...], engagement: Floats, stamp: Stamp
+) -> pa.Table:
+    """Rows of the engagement file for n customers, by customer then channel; `engagement` (n, m) sums to one."""
+    n, m = len(ids), len(channels)
+    columns = {
+        "customer_id": np.repeat(ids, m),
+        "channel": np.tile(np.array(channels, dtype=object), n),
+        "preference": engagement.ravel(),
+        "preference_rank": ranks(engagement).ravel(),
+    }
+    return _stamped(columns, ENGAGEMENT_SCHEMA, stamp)
+
+
+def _stamped(columns: dict[str, object], schema: pa.Schema, stamp: Stamp) -> pa.Table:
+    rows = len(columns["customer_id"])  # type: ignore[arg-type]  # every column is sized
+    columns["as_of"] = np.full(rows, stamp.as_of_us, dtype="datetime64[us]")
+    columns["model_version"] = [stamp.model_version] * rows
+    arrays = [pa.array(columns[field.name], type=field.type, from_pandas=True) for field in schema]
+    return pa.Table.from_arrays(arrays, schema=schema)
