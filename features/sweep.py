@@ -1,0 +1,102 @@
+"""Runs a program over events: one pass over each customer's history, for all rows about them; keeps no state.
+
+The same call serves training (each decision at its own as_of), batch (all customers at one as_of) and online (one
+customer), so they cannot differ. An event counts for a row if `as_of - lookback <= time < as_of`; events tied in time
+are one moment, whose order changes nothing.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from contract.errors import UsageError
+from features import kernel as k
+from features.compiler import Program
+from features.events import Events, Spine
+
+ROWS_WORTH_A_THREAD: Final = 2_000
+"""Below it, some milliseconds of work, starting another thread costs more than it saves."""
+
+REASONS: Final = {
+    k.UNKNOWN_CUSTOMER: "customer {customer} is not among the events given; pass the block that holds it",
+    k.UNSORTED_ROWS: "its as_of lies before that of the customer's row above; sort the rows by (customer, as_of)",
+    k.UNKNOWN_ACTION: "action {action} is neither 0 (none) nor an outbound channel counted from 1",
+    k.UNKNOWN_CATEGORY: "category {category} is not one of the codebook's; compile the program from the same codebook",
+    k.UNKNOWN_CODE: "customer {customer} has events whose code the program does not know; compile it from the codebook "
+    "that wrote them",
+}
+
+
+def sweep(program: Program, events: Events, spine: Spine, out: npt.NDArray[np.float32], *, threads: int = 1) -> None:
+    """Compute the program's features for the rows of the spine.
+
+    Args:
+        program: Compiled features.
+        events: Whole customers' events; every customer of the spine is among them.
+        spine: (n_rows,) rows, ascending by (customer, as_of).
+        out: (n_rows, width) C-ordered, width at least the number of features; columns from 0 are written, others kept.
+        threads: Threads among which whole customers are split; the result does not depend on it.
+
+    Raises:
+        UsageError: The spine is not sorted, names a customer, action or category that is not there, or the events hold
+            codes that the program does not know; `out` then holds part of the result.
+    """
+    rows = len(spine)
+    if out.shape[0] != rows or out.shape[1] < len(program.features) or not out.flags.c_contiguous:
+        raise UsageError(
+            f"sweep: out has shape {out.shape} and strides {out.strides}; expected C order with {rows} rows and at "
+            f"least {len(program.features)} columns"
+        )
+    parts = min(threads, 1 + rows // ROWS_WORTH_A_THREAD)
+    if parts == 1:
+        _run(program, events, spine, out, 0, rows)
+        return
+    bounds = split_rows(events, spine, parts)
+    with ThreadPoolExecutor(parts) as pool:
+        work = [pool.submit(_run, program, events, spine, out, begin, end) for begin, end in pairwise(bounds)]
+        for each in work:
+            each.result()
+
+
+def split_rows(events: Events, spine: Spine, parts: int) -> list[int]:
+    """Bounds of `parts` runs of rows, cut between customers so that events and rows are about even."""
+    customers, first_rows = np.unique(spine.customer, return_index=True)
+    local = np.clip(customers - events.first_customer, 0, len(events.offsets) - 2)
+    rows = np.diff(first_rows, append=len(spine))
+    work = np.cumsum(events.offsets[local + 1] - events.offsets[local] + 8 * rows)
+    cuts = np.searchsorted(work, work[-1] * np.arange(1, parts) / parts)
+    return [0, *(int(first_rows[cut]) for cut in cuts), len(spine)]
+
+
+def _run(program: Program, events: Events, spine: Spine, out: npt.NDArray[np.float32], begin: int, end: int) -> None:
+    status, row = k.run_sweep(
+        program.words,
+        program.reals,
+        events.first_customer,
+        _read_only(events.offsets),
+        _read_only(events.time_us),
+        _read_only(events.code),
+        _read_only(events.cents),
+        _read_only(spine.customer[begin:end]),
+        _read_only(spine.as_of_us[begin:end]),
+        _read_only(spine.action[begin:end]),
+        _read_only(spine.category[begin:end]),
+        out[begin:end],
+    )
+    if status != k.OK:
+        at = begin + row
+        reason = REASONS[status].format(
+            customer=spine.customer[at], action=spine.action[at], category=spine.category[at]
+        )
+        raise UsageError(f"spine: row {at}: {reason}")
+
+
+def _read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The array as the kernel takes it: read-only, so that arrays from files and from memory need one compilation."""
+    if array.flags.writeable:
+        array = array.view()
+        array.flags.writeable = False
+    return array

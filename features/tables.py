@@ -1,0 +1,342 @@
+"""The tables of a program under construction: gives each accumulator its cells and each code its work; runs nothing.
+
+One accumulator serves all features that need it. A relative set (the row's own action or category) gets cells of its
+own into which the kernel copies, at each row, those of the set that it stands for there.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from itertools import chain
+from typing import Any, Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from contract.errors import UsageError
+from features import kernel as k
+from features.event_sets import EventSet
+from features.events import Codebook
+
+State = Literal["counts", "wide", "real"]
+Instruction = tuple[int, int, int, int]
+
+WINDOWED: Final = tuple(range(k.WINDOWS))
+ALWAYS: Final = k.LOOKBACK
+MAX_FLAGS: Final = 64
+MAX_GAPS: Final = 32
+VIEW_SECTION: Final[dict[State, int]] = {"counts": k.COUNT_VIEWS, "wide": k.WIDE_VIEWS, "real": k.REAL_VIEWS}
+
+
+class Tables:
+    """Cells, instructions and outputs, collected feature by feature and written once by `words` and `reals`."""
+
+    def __init__(self, codebook: Codebook, spans_us: Sequence[float]) -> None:
+        self.codebook = codebook
+        self.spans_us = tuple(spans_us)
+        self.sections: defaultdict[int, list[int]] = defaultdict(list)
+        self.factors: list[float] = []
+        self.template = [float("nan")] * k.FIRST_FREE_REAL
+        self.template[k.ZERO_REAL] = 0.0
+        self._free = {"counts": k.FIRST_FREE_COUNT, "wide": k.WIDEST}
+        self._known: dict[tuple[object, ...], int] = {}
+        self._counters: list[list[int]] = [[] for _ in codebook.entries]
+        self._lasts: list[list[int]] = [[] for _ in codebook.entries]
+        self._admit: list[list[Instruction]] = [[] for _ in codebook.entries]
+        self._expire: list[list[tuple[int, Instruction]]] = [[] for _ in codebook.entries]
+        self._gap_masks = [0] * len(codebook.entries)
+        self._flags = self._gaps = 0
+        self._by_kind: defaultdict[str, list[int]] = defaultdict(list)
+        for code, entry in enumerate(codebook.entries):
+            self._by_kind[entry.kind].append(code)
+
+    def codes(self, events: EventSet) -> list[int]:
+        """Codes of a (not relative) set."""
+        kinds = events.kinds or tuple(self._by_kind)
+        entries = self.codebook.entries
+        return [code for kind in kinds for code in self._by_kind.get(kind, ()) if events.matches(entries[code])]
+
+    def factor(self, *values: float) -> int:
+        """Index at which these real operands of an output or instruction stand one after the other."""
+        known = self._known.setdefault(("factor", *values), len(self.factors))
+        if known == len(self.factors):
+            self.factors.extend(values)
+        return known
+
+    def constant(self, value: float) -> int:
+        """A real cell that always holds this value."""
+        return self._remember(("constant", value), lambda: self._real_cells(value))
+
+    def prior(self, sets: tuple[EventSet, ...], rate: Callable[[tuple[EventSet, ...]], float]) -> int:
+        """A real cell with the base rate of the sets; NaN where a relative set has no action or category."""
+        return self.shared("prior", "real", 1, k.NEVER, sets, lambda concrete: self.constant(rate(concrete)))
+
+    def counter(self, events: EventSet) -> int:
+        """Four counters, one a window."""
+
+        def build(sets: tuple[EventSet, ...]) -> int:
+            cell = self._cells("counts", k.WINDOWS)
+            for code in self.codes(sets[0]):
+                self._counters[code].append(cell)
+            return cell
+
+        return self.shared("counter", "counts", 1, k.ZERO_COUNT, (events,), build)
+
+    def last(self, events: EventSet) -> int:
+        """Time of the last event, microseconds; NaN if never."""
+
+        def build(sets: tuple[EventSet, ...]) -> int:
+            cell = self._real_cells(float("nan"))
+            for code in self.codes(sets[0]):
+                self._lasts[code].append(cell)
+            return cell
+
+        return self.shared("last", "real", 1, k.NEVER, (events,), build)
+
+    def cents(self, events: EventSet, span: int) -> int:
+        """Sum of cents over one span."""
+
+        def build(sets: tuple[EventSet, ...]) -> int:
+            return self._instruct(k.ADD_CENTS, sets[0], self._cells("wide", 1), span=span, expires=(span,))
+
+        return self.shared(f"cents {span}", "wide", 1, k.ZERO_WIDE, (events,), build)
+
+    def last_cents(self, events: EventSet) -> int:
+        """Cents of the latest event."""
+
+        def build(sets: tuple[EventSet, ...]) -> int:
+            return self._instruct(k.KEEP_VALUE, sets[0], self._cells("wide", 1), self.last(sets[0]))
+
+        return self.shared("last cents", "wide", 1, k.ZERO_WIDE, (events,), build)
+
+    def hours(self, events: EventSet) -> int:
+        """Count, sum of cosines, sum of sines, weekend days over the lookback."""
+
+        def build(sets: tuple[EventSet, ...]) -> int:
+            cell = self._cells("wide", k.HOUR_CELLS)
+            return self._instruct(k.ADD_HOUR, sets[0], cell, expires=(k.LOOKBACK,))
+
+        return self.shared("hours", "wide", k.HOUR_CELLS, k.ZERO_WIDE, (events,), build)
+
+    def gaps(self, events: EventSet) -> int:
+        """Count, sum of gaps and of squared gaps in minutes, minute of the last and time of the first event."""
+
+        def build(sets: tuple[EventSet, ...]) -> int:
+            self._gaps = self._counted("gap features over different sets", self._gaps, MAX_GAPS)
+            for code in self.codes(sets[0]):
+                self._gap_masks[code] |= 1 << (self._gaps - 1)
+            cell = self._cells("wide", k.GAP_CELLS)
+            return self._instruct(k.ADD_GAP, sets[0], cell, self._gaps - 1, expires=(k.LOOKBACK,))
+
+        return self.shared("gaps", "wide", k.GAP_CELLS, k.ZERO_WIDE, (events,), build)
+
+    def marked_days(self, events: EventSet) -> int:
+        """A bit for each of the 64 days up to the last event's, and that day."""
+
+        def build(sets: tuple[EventSet, ...]) -> int:
+            return self._instruct(k.MARK_DAY, sets[0], self._cells("wide", k.DAY_CELLS))
+
+        return self.shared("days", "wide", k.DAY_CELLS, k.ZERO_WIDE, (events,), build)
+
+    def decayed(self, events: EventSet, per_us: float) -> int:
+        """Sum of exp(-age * per_us) as of the last event, and that event's time."""
+
+        def build(sets: tuple[EventSet, ...]) -> int:
+            cell = self._real_cells(0.0, float("nan"))
+            return self._instruct(k.ADD_DECAYED, sets[0], cell, self.factor(per_us))
+
+        return self.shared(f"decayed {per_us!r}", "real", k.DECAY_CELLS, k.ZERO_REAL, (events,), build)
+
+    def streak(self, events: EventSet, since: EventSet) -> int:
+        """Events in the lookback after the last of `since`."""
+
+        def build(sets: tuple[EventSet, ...]) -> int:
+            cell = self._cells("wide", 1)
+            self._instruct(k.STREAK_END, sets[1], cell)
+            return self._instruct(k.STREAK_UP, sets[0], cell, self.last(sets[1]), expires=(k.LOOKBACK,))
+
+        return self.shared("streak", "wide", 1, k.ZERO_WIDE, (events, since), build)
+
+    def followed(self, events: EventSet, after: EventSet, within_us: float) -> int:
+        """Four counters of the events that follow one of `after` within a time."""
+
+        def build(sets: tuple[EventSet, ...]) -> int:
+            self._flags = self._counted("events that follow others", self._flags, MAX_FLAGS)
+            last, previous = self.last(sets[1]), self._previous(sets[1])
+            operand = len(self.sections[k.FOLLOWS])
+            self.sections[k.FOLLOWS] += [last, previous, self._flags - 1, self.factor(within_us)]
+            cell = self._cells("counts", k.WINDOWS)
+            return self._instruct(k.ADD_FOLLOWED, sets[0], cell, operand, expires=WINDOWED)
+
+        return self.shared(f"followed {within_us!r}", "counts", 1, k.ZERO_COUNT, (events, after), build)
+
+    def shared(
+        self,
+        what: str,
+        state: State,
+        width: int,
+        nothing: int,
+        sets: tuple[EventSet, ...],
+        build: Callable[[tuple[EventSet, ...]], int],
+    ) -> int:  # the five describe one accumulator, `build` fills it
+        """First cell of an accumulator over sets: built once, and shown through a view where the sets are relative."""
+
+        def make() -> int:
+            if not any(each.relative for each in sets):
+                return build(sets)
+            sources = [self.shared(what, state, width, nothing, each, build) for each in self.levels(sets)]
+            return self._view(state, width, [nothing, *sources], any(each.per_category for each in sets))
+
+        identity = tuple((each.kinds, each.channels, each.categories, each.transactional) for each in sets)
+        return self._remember((what, identity), make)
+
+    def packed(self) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.float64]]:
+        """All tables as the kernel reads them, with the sections' bounds in front."""
+        self._finish_codes()
+        self.sections[k.EMIT_COUNT] = _runs(self.sections[k.EMIT_COUNT])
+        self.sections[k.EMIT_AGE] = _runs(self.sections[k.EMIT_AGE])
+        self.sections[k.GAP_MASKS] = self._gap_masks
+        self.sections[k.QUARTERS] = _quarters()
+        self.sections[k.SIZES] = [
+            self._free["counts"],
+            self._free["wide"],
+            len(self.template),
+            len(self.codebook.entries),
+            len(self.codebook.outbound) + 1,
+            len(self.codebook.categories) + 1,
+            int(self._flags > 0),
+        ]
+        real_sections = {
+            k.SPANS: self.spans_us,
+            k.TEMPLATE: self.template,
+            k.FACTORS: self.factors,
+            k.LOGS: n_log_n(k.LOGS_UP_TO),
+        }
+        words: list[int] = [0] * (2 * k.SECTIONS)
+        reals: list[float] = []
+        for section in range(k.SECTIONS):
+            into: list[Any] = reals if section in real_sections else words
+            words[2 * section] = len(into)
+            into.extend(real_sections.get(section, self.sections[section]))
+            words[2 * section + 1] = len(into)
+        return np.asarray(words, np.int64).astype(np.uint32), np.asarray(reals, np.float64)
+
+    def _finish_codes(self) -> None:
+        """What each code does: lanes first, instructions for the rest."""
+        for code in range(len(self.codebook.entries)):
+            counters, lasts = self._counters[code], self._lasts[code]
+            for cell in counters[k.LANES :]:
+                self._admit[code].append((k.ADD_COUNT, cell, 0, ALWAYS))
+                self._expire[code] += [(window, (k.ADD_COUNT, cell, 0, ALWAYS)) for window in WINDOWED]
+            self._admit[code] += [(k.KEEP_LAST, cell, 0, ALWAYS) for cell in lasts[k.LANES :]]
+            keys = _padded(counters, k.DUMMY_COUNT) + _padded(lasts, k.DUMMY_REAL)
+            instructions = self.sections[k.INSTRUCTIONS]
+            keys.append(len(instructions) // k.INSTRUCTION_WORDS)
+            instructions += chain.from_iterable(sorted(self._admit[code]))
+            keys.append(len(instructions) // k.INSTRUCTION_WORDS)
+            keys.append(len(instructions) // k.INSTRUCTION_WORDS)
+            for window in range(len(self.spans_us)):
+                instructions += chain.from_iterable(work for at, work in self._expire[code] if at == window)
+                keys.append(len(instructions) // k.INSTRUCTION_WORDS)
+            self.sections[k.KEYS] += keys
+
+    def _remember(self, key: tuple[object, ...], make: Callable[[], int]) -> int:
+        if key not in self._known:
+            self._known[key] = make()
+        return self._known[key]
+
+    def _previous(self, events: EventSet) -> int:
+        """Time of the last event that lies strictly before the last one's time."""
+
+        def build(sets: tuple[EventSet, ...]) -> int:
+            return self._instruct(k.KEEP_PREVIOUS, sets[0], self._real_cells(float("nan")), self.last(sets[0]))
+
+        return self.shared("previous", "real", 1, k.NEVER, (events,), build)
+
+    def levels(self, sets: tuple[EventSet, ...]) -> list[tuple[EventSet, ...]]:
+        """The tuples of sets that relative ones stand for, by action or category; without relative ones, themselves.
+
+        Raises:
+            UsageError: Some are relative to the action and others to the category.
+        """
+        if not any(each.relative for each in sets):
+            return [sets]
+        if any(each.per_action for each in sets) and any(each.per_category for each in sets):
+            names = ", ".join(each.name for each in sets)
+            raise UsageError(
+                f"features: {names}: one feature cannot be relative to both the action and the category; declare two"
+            )
+        levels = [each.levels(self.codebook) if each.relative else None for each in sets]
+        count = max(len(each) for each in levels if each is not None)
+        return [
+            tuple(events if found is None else found[level] for events, found in zip(sets, levels, strict=True))
+            for level in range(count)
+        ]
+
+    def _view(self, state: State, width: int, sources: Sequence[int], per_category: bool) -> int:
+        if state == "real":
+            cell = self._real_cells(*[float("nan")] * width)
+        else:
+            cell = self._cells(state, k.WINDOWS if state == "counts" else width)
+        for offset in range(width):
+            self.sections[VIEW_SECTION[state]] += [cell + offset, int(per_category), len(self.sections[k.VIEW_SOURCES])]
+            self.sections[k.VIEW_SOURCES] += [source + offset for source in sources]
+        return cell
+
+    def _cells(self, state: Literal["counts", "wide"], count: int) -> int:
+        cell = self._free[state]
+        self._free[state] += count
+        return cell
+
+    def _real_cells(self, *initial: float) -> int:
+        self.template.extend(initial)
+        return len(self.template) - len(initial)
+
+    def _instruct(
+        self,
+        operation: int,
+        events: EventSet,
+        cell: int,
+        operand: int = 0,
+        *,
+        span: int = ALWAYS,
+        expires: Sequence[int] = (),
+    ) -> int:
+        for code in self.codes(events):
+            self._admit[code].append((operation, cell, operand, span))
+            self._expire[code] += [(window, (operation, cell, operand, span)) for window in expires]
+        return cell
+
+    @staticmethod
+    def _counted(what: str, used: int, most: int) -> int:
+        if used == most:
+            raise UsageError(f"features: more than {most} {what}; {most} is the most in one program, so select fewer")
+        return used + 1
+
+
+def n_log_n(count: int) -> list[float]:
+    """The products n ln n for n from 0 to `count` - 1; 0 ln 0 is 0."""
+    return [0.0, *(n * math.log(n) for n in range(1, count))]
+
+
+def _padded(cells: list[int], dummy: int) -> list[int]:
+    lanes = cells[: k.LANES]
+    return lanes + [dummy] * (k.LANES - len(lanes))
+
+
+def _quarters() -> list[int]:
+    """Cosine and sine of the middle of each quarter of an hour, in fixed point; two's complement in 32 bits."""
+    angles = (np.arange(96) + 0.5) * (2 * np.pi / 96)
+    fixed = np.rint(np.stack([np.cos(angles), np.sin(angles)], axis=1) * k.HOUR_SCALE).astype(np.int32)
+    return [int(value) for value in fixed.ravel().view(np.uint32)]
+
+
+def _runs(outputs: list[int]) -> list[int]:
+    """Outputs (column, cell, 1) merged where both columns and cells are consecutive, so that one loop copies them."""
+    merged: list[int] = []
+    for column, cell, length in zip(outputs[::3], outputs[1::3], outputs[2::3], strict=True):
+        if merged and column == merged[-3] + merged[-1] and cell == merged[-2] + merged[-1]:
+            merged[-1] += length
+        else:
+            merged += [column, cell, length]
+    return merged
