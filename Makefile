@@ -45,7 +45,7 @@ check: env ## Lint, formatting, strict types, one-way imports
 	@echo "check: ruff" && $(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@echo "check: mypy" && $(BIN)/mypy
-	@echo "check: imports" && $(BIN)/lint-imports
+	@echo "check: imports" && $(BIN)/lint-imports --no-logo
 
 bench: env ## Run every benchmark
 	@for file in benchmarks/[a-z]*.py; do \
