@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from contract.errors import UsageError
 from features import grammar as g
-from features import kernel as k
+from features import layout as k
 from features.event_sets import EventSet
 from features.events import US_PER_DAY, Codebook
 from features.tables import Tables

@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from contract.errors import UsageError
-from features import kernel as k
+from features import layout as k
 from features.compiler import Program
 from features.events import Events, Spine
+from features.kernel import run_sweep
 
 ROWS_WORTH_A_THREAD: Final = 2_000
 """Below it, some milliseconds of work, starting another thread costs more than it saves."""
@@ -72,7 +73,7 @@ def split_rows(events: Events, spine: Spine, parts: int) -> list[int]:
 
 
 def _run(program: Program, events: Events, spine: Spine, out: npt.NDArray[np.float32], begin: int, end: int) -> None:
-    status, row = k.run_sweep(
+    inputs = (
         program.words,
         program.reals,
         events.first_customer,
@@ -86,6 +87,10 @@ def _run(program: Program, events: Events, spine: Spine, out: npt.NDArray[np.flo
         _read_only(spine.category[begin:end]),
         out[begin:end],
     )
+    status, row = run_sweep(*inputs)
+    if status == k.STALE:
+        run_sweep.recompile()
+        status, row = run_sweep(*inputs)
     if status != k.OK:
         at = begin + row
         reason = REASONS[status].format(

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from contract.errors import UsageError
-from features import kernel as k
+from features import layout as k
 from features.event_sets import EventSet
 from features.events import Codebook
 
@@ -198,6 +198,7 @@ class Tables:
         self.sections[k.GAP_MASKS] = self._gap_masks
         self.sections[k.QUARTERS] = _quarters()
         self.sections[k.SIZES] = [
+            k.FINGERPRINT,
             self._free["counts"],
             self._free["wide"],
             len(self.template),

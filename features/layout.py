@@ -1,0 +1,87 @@
+"""How a program's tables are laid out: what the compiler writes and the kernel reads; holds numbers only.
+
+`words` (uint32) and `reals` (float64) carry everything that is particular to a program, so another selection of
+features compiles nothing.
+"""
+
+import zlib
+from typing import Final
+
+# Sections of `words`, then of `reals`; section s is [words[2 s], words[2 s + 1]).
+SIZES, KEYS, INSTRUCTIONS, FOLLOWS, GAP_MASKS, QUARTERS = range(6)
+COUNT_VIEWS, WIDE_VIEWS, REAL_VIEWS, VIEW_SOURCES, LISTS = range(6, 11)
+EMIT_COUNT, EMIT_AGE, EMIT_RATIO, EMIT_WIDE, EMIT_MEAN, EMIT_PART, EMIT_DECAY, EMIT_ENTROPY = range(11, 19)
+EMIT_LATEST, EMIT_TOP, EMIT_CIRCLE, EMIT_GAP, EMIT_DAYS, EMIT_VALUE, EMIT_OTHER = range(19, 26)
+SPANS, TEMPLATE, FACTORS, LOGS = range(26, 30)
+SECTIONS: Final = 30
+
+# SIZES: the layout's fingerprint, how many cells the state has, how many codes, actions and categories (with "none") the
+# program knows.
+LAYOUT, N_COUNTS, N_WIDE, N_REAL, N_CODES, N_ACTIONS, N_CATEGORIES, NEEDS_FLAGS = range(8)
+
+# KEYS: 16 words a code, so that all that admission and expiry need lies in one cache line: four counters, four "last"
+# cells (padded with the dummy), begin and end of its instructions on admission, and six bounds of those on expiry.
+KEY_WORDS: Final = 16
+COUNT_LANES: Final = 0
+LAST_LANES: Final = 4
+LANES: Final = 4
+ADMIT: Final = 8
+EXPIRE: Final = 10
+WINDOWS: Final = 4
+LOOKBACK: Final = 4
+"""Index of the lookback among the spans, after the four windows."""
+
+# INSTRUCTIONS: four words (operation, cell, operand, span). What does not fit the lanes, or is not a count or a time.
+INSTRUCTION_WORDS: Final = 4
+(
+    ADD_CENTS,
+    ADD_COUNT,
+    ADD_HOUR,
+    ADD_DECAYED,
+    STREAK_UP,
+    STREAK_END,
+    KEEP_PREVIOUS,
+    ADD_FOLLOWED,
+    ADD_GAP,
+    MARK_DAY,
+    KEEP_VALUE,
+    KEEP_LAST,
+) = range(12)
+
+# Cells of the state that every program has: where padding goes, and what a relative set shows without action.
+DUMMY_COUNT: Final = 0
+ZERO_COUNT: Final = 4
+DUMMY_REAL: Final = 0
+NEVER: Final = 1
+ZERO_REAL: Final = 2
+ZERO_WIDE: Final = 0
+WIDEST: Final = 5
+FIRST_FREE_COUNT: Final = 8
+FIRST_FREE_REAL: Final = 4
+HOUR_CELLS, DECAY_CELLS, GAP_CELLS, DAY_CELLS = 4, 2, 5, 2
+
+CALENDAR_HOUR, CALENDAR_WEEKDAY, CALENDAR_MONTH, TENURE = range(4)
+GAP_IS_MEAN, GAP_IS_SPREAD, GAP_IS_FIRST = range(3)
+CIRCLE_IS_MEAN, CIRCLE_IS_CONCENTRATION = range(2)
+
+DAY_US: Final = 86_400_000_000
+HOUR_US: Final = 3_600_000_000
+QUARTER_US: Final = 900_000_000
+MINUTE_US: Final = 60_000_000
+MINUTES_PER_DAY: Final = 1440.0
+HOUR_SCALE: Final = float(1 << 20)
+"""Cosine and sine of the hour are kept in this fixed point, so that they can be subtracted exactly."""
+MIN_CONCENTRATION: Final = 1e-6
+"""Below it the mean direction is rounding, and the mean hour NaN."""
+
+LOGS_UP_TO: Final = 4096
+"""Counts below it find n ln n in a table."""
+
+OK, UNKNOWN_CUSTOMER, UNSORTED_ROWS, UNKNOWN_ACTION, UNKNOWN_CATEGORY, UNKNOWN_CODE = range(6)
+STALE: Final = -1
+"""The compiled kernel has another layout than the program."""
+
+FINGERPRINT: Final = zlib.crc32(
+    repr(sorted((name, value) for name, value in vars().items() if name.isupper())).encode()
+)
+"""Of all the numbers above. A kernel compiled and cached with other numbers sees that it is not that of the program."""
