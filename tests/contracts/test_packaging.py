@@ -77,6 +77,12 @@ def test_serving_needs_nothing_of_training() -> None:
     assert not lean & training
 
 
+def test_the_wheel_holds_the_bank_data_with_their_licence(wheel: zipfile.ZipFile) -> None:
+    shipped = {path.relative_to(ROOT).as_posix() for path in (ROOT / "examples" / "bank").iterdir()}
+    assert {"examples/bank/LICENCE-DATA.md", "examples/bank/README.md"} <= shipped
+    assert {f"channelwise/{path}" for path in shipped} <= set(wheel.namelist())
+
+
 def test_the_wheel_holds_every_package_and_the_parameters(wheel: zipfile.ZipFile) -> None:
     names = set(wheel.namelist())
     code = {path.relative_to(ROOT).as_posix() for package in PACKAGES for path in (ROOT / package).rglob("*.py")}
