@@ -12,30 +12,29 @@ import tempfile
 import time
 from pathlib import Path
 
-from simulation.config import RetailerConfig
-from simulation.retailer import write_retailer
+from channelwise.demos.retailer import LIMITS, simulated
 
-SCORING = ("--budget", "150", "--capacity", "phone=30", "--capacity", "mail=60")
+Figures = dict[str, float]
 
 
-def commands(folder: Path) -> dict[str, list[str]]:
-    """The job's commands, in order, by name."""
+def commands(folder: Path, customers: int) -> dict[str, list[str]]:
+    """The job's commands, in order, by name; simulates the retailer they run on."""
+    world = simulated(folder / "data", customers, seed=0)
     data = ["--data", str(folder / "data")]
-    bundle = folder / "work" / ".channelwise"
     scores, plan = folder / "scores.parquet", folder / "plan.parquet"
-    campaign, as_of = (folder / "data" / "scoring.txt").read_text().split()
+    limits = [word for channel, count in LIMITS.capacities.items() for word in ("--capacity", f"{channel}={count}")]
     return {
         "check": ["check", *data],
         "train": ["train", *data, "--profile", "quick"],
         "score": [
-            *["score", *data, "--audience", str(folder / "data" / "audience.parquet"), "--campaign", campaign],
-            *["--as-of", as_of, "--out", str(scores), "--registry", f"sqlite:///{bundle}/mlflow.db"],
+            *["score", *data, "--audience", str(folder / "data" / "audience"), "--campaign", world.campaign_id],
+            *["--as-of", world.as_of.isoformat(), "--out", str(scores)],
         ],
-        "plan": ["plan", "--scores", str(scores), "--out", str(plan), *SCORING],
+        "plan": ["plan", "--scores", str(scores), "--out", str(plan), "--budget", str(LIMITS.budget_eur), *limits],
     }
 
 
-def measured(arguments: list[str], folder: Path) -> dict[str, float]:
+def measured(arguments: list[str], folder: Path) -> Figures:
     """Wall and CPU seconds and peak GB of one command, run as a process of its own in `folder`."""
     start = time.perf_counter()
     process = subprocess.Popen([sys.executable, "-m", "channelwise", *arguments], cwd=folder)
@@ -45,3 +44,22 @@ def measured(arguments: list[str], folder: Path) -> dict[str, float]:
         raise SystemExit(f"channelwise {arguments[0]} exited {process.returncode}")
     wall = time.perf_counter() - start
     return {"wall_s": wall, "cpu_s": usage.ru_utime + usage.ru_stime, "peak_gb": usage.ru_maxrss / 2**20}
+
+
+def main() -> None:
+    """Runs the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--customers", type=int, default=20_000)
+    parser.add_argument("--folder", type=Path, default=None)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.folder or Path(temporary)
+        figures = {name: measured(words, folder) for name, words in commands(folder, options.customers).items()}
+    print(f"\n{'command':<10}{'wall s':>10}{'CPU s':>10}{'peak GB':>10}")
+    for name, row in figures.items():
+        print(f"{name:<10}{row['wall_s']:>10.1f}{row['cpu_s']:>10.1f}{row['peak_gb']:>10.2f}")
+    print(json.dumps({f"{name}_{key}": round(value, 2) for name, row in figures.items() for key, value in row.items()}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,5 @@
+"""`python -m channelwise` is the command `channelwise`."""
+
+from channelwise.command import main
+
+main()
