@@ -203,7 +203,10 @@ class Pressure(Feature):
 
 @dataclass(frozen=True)
 class Streak(Feature):
-    """Events in the lookback that lie strictly after the last event of another set."""
+    """Events in the lookback that lie strictly after the last event of another set.
+
+    0 where a relative set has no action or category.
+    """
 
     unit = "events"
     label = "{events.name}_since_{since.name}"

@@ -286,7 +286,7 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
                 pseudo = factors[factor]
                 above = counts[U(emit_ratio[j + U(1)])] + pseudo * real[U(emit_ratio[j + U(3)])]
                 below = counts[U(emit_ratio[j + U(2)])] * factors[factor + U(1)] + pseudo
-                flat[base + U(emit_ratio[j])] = np.float32(above / below)
+                flat[base + U(emit_ratio[j])] = np.float32(above / below if below > 0.0 else np.nan)
             for j in range(U(0), U(emit_wide.size), U(3)):
                 value = np.float64(wide[U(emit_wide[j + U(1)])]) * factors[U(emit_wide[j + U(2)])]
                 flat[base + U(emit_wide[j])] = np.float32(value)

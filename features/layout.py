@@ -15,7 +15,7 @@ EMIT_LATEST, EMIT_TOP, EMIT_CIRCLE, EMIT_GAP, EMIT_DAYS, EMIT_VALUE, EMIT_OTHER 
 SPANS, TEMPLATE, FACTORS, LOGS = range(26, 30)
 SECTIONS: Final = 30
 
-# SIZES: the layout's fingerprint, how many cells the state has, how many codes, actions and categories (with "none") the
+# SIZES: the fingerprint, how many cells the state has, how many codes, actions and categories (with "none") the
 # program knows.
 LAYOUT, N_COUNTS, N_WIDE, N_REAL, N_CODES, N_ACTIONS, N_CATEGORIES, NEEDS_FLAGS = range(8)
 
