@@ -1,0 +1,198 @@
+"""The life of each customer, day by day: own steps, the retailer's decisions, purchases; and its possible futures.
+
+The future that `replay` plays is made by the same functions as the history, so that the truth can be checked by it.
+"""
+
+from simulation.compiled import compiled
+from simulation.config import HORIZON_DAYS
+from simulation.contact import (
+    APP,
+    CLICKED,
+    NO_PROPENSITY,
+    OPENED,
+    PURCHASED,
+    REPLIED,
+    SENT,
+    SOCIAL,
+    WEB,
+    contact,
+    extra_purchase,
+    own_channel,
+    purchase,
+)
+from simulation.draws import pick, poisson, seed_stream, uniform
+from simulation.effects import remaining, remaining_delay_s
+from simulation.outlook import Outlook, look_ahead
+from simulation.sender import N_OUT, PHONE, channel_shares
+from simulation.state import RECENT, SEND, Event, Log, State, calm_on, mood_on, note, own_purchases, reset
+from simulation.state import see_answers, turn_day
+from simulation.tastes import Traits
+from simulation.world import KINDS, VECTOR, Floats, Longs, World
+
+HELD_OUT = KINDS.index("held_out")
+VISITED, CALLED = KINDS.index("visited"), KINDS.index("called")
+CHATTED, SHARED = KINDS.index("chatted"), KINDS.index("shared")
+DAY_S = 86_400
+TRIGGER_SHARE = 0.06
+HISTORY = 0
+
+
+@compiled
+def simulate(world: World, traits: Traits, seed: int, state: State, log: Log, outlook: Outlook) -> None:
+    """The history of all customers into `log` and their true outlook at the end into `outlook`."""
+    log.length[0] = 0
+    log.span[0] = 0
+    log.span[1] = world.end_s
+    for i in range(len(traits.number)):
+        seed_stream(state.stream, seed, traits.number[i], HISTORY)
+        _live(world, traits, state, log, i)
+        look_ahead(world, traits, state, i, outlook)
+
+
+@compiled
+def replay(
+    world: World, traits: Traits, seed: int, action: int, state: State, log: Log, purchases: Floats, answered: Floats
+) -> None:
+    """Plays the horizon after the end `purchases.shape[1]` times under a forced action (0 none, i the i-th channel).
+
+    purchases, answered: (n_customers, n_replays), filled with the number of purchases and whether an answer or a tied
+    purchase came, opens by machine included; the last replay's events stay in `log`.
+    """
+    for i in range(len(traits.number)):
+        for r in range(purchases.shape[1]):
+            log.length[0] = 0
+            log.span[:] = 0
+            seed_stream(state.stream, seed, traits.number[i], HISTORY)
+            _live(world, traits, state, log, i)
+            seed_stream(state.stream, seed, traits.number[i], 1 + r)
+            log.span[0] = world.end_s
+            log.span[1] = world.end_s + HORIZON_DAYS * DAY_S
+            _live_on(world, traits, state, log, i, action)
+            _count(world, log, r, purchases[i], answered[i])
+
+
+@compiled
+def _count(world: World, log: Log, r: int, purchases: Floats, answered: Floats) -> None:
+    purchases[r] = 0.0
+    answered[r] = 0.0
+    for k in range(log.length[0]):
+        kind = log.kind[k]
+        if kind == PURCHASED:
+            purchases[r] += 1.0
+        if log.campaign[k] == world.scored_campaign and kind in (OPENED, CLICKED, REPLIED, PURCHASED):
+            answered[r] = 1.0
+
+
+@compiled
+def _live(world: World, traits: Traits, state: State, log: Log, i: int) -> None:
+    """One customer's history."""
+    reset(state)
+    for day in range(world.days):
+        if world.start_s + day * DAY_S < traits.active_from_s[i]:
+            continue
+        turn_day(state, day)
+        _decide(world, traits, state, log, i, day, _own_steps(world, traits, state, log, i, day))
+        _buy(world, traits, state, log, i, day)
+
+
+@compiled
+def _live_on(world: World, traits: Traits, state: State, log: Log, i: int, action: int) -> None:
+    """The horizon after the history: the forced action at its first moment, no other contact."""
+    turn_day(state, world.days)
+    if action > 0:
+        state.counters[SEND] += 1
+        note(log, i, world.end_s, SENT, Event(action - 1, world.scored_campaign, state.counters[SEND] - 1), 0, 1.0)
+    for k in range(RECENT):
+        elapsed = world.end_s - state.recent_s[k]
+        send = Event(state.recent_channel[k], -1, -1)
+        for _ in range(poisson(state.stream, state.recent_extra[k] * remaining(elapsed))):
+            later = state.recent_s[k] + int(remaining_delay_s(uniform(state.stream), elapsed))
+            extra_purchase(world, traits, state, log, i, world.days, max(later, world.end_s), send)
+    if action > 0:
+        contact(world, traits, state, log, i, world.days, world.end_s, action - 1, world.scored_campaign)
+        state.calm[world.days % 7] *= state.next_calm[0]
+        state.next_calm[0] = 1.0
+    for day in range(world.days, world.days + HORIZON_DAYS):
+        if day > world.days:
+            turn_day(state, day)
+        _own_steps(world, traits, state, log, i, day)
+        _buy(world, traits, state, log, i, day)
+
+
+@compiled
+def _moment(world: World, traits: Traits, state: State, i: int, day: int) -> int:
+    """A second of the day around the customer's hour."""
+    hour = (traits.hour[i] + 4.0 * (uniform(state.stream) + uniform(state.stream) - 1.0)) % 24.0
+    return int(world.start_s + day * DAY_S + int(hour * 3_600.0) % DAY_S)
+
+
+@compiled
+def _own_steps(world: World, traits: Traits, state: State, log: Log, i: int, day: int) -> int:
+    """Visits and calls of a day; the second of one that left a full basket behind, or -1."""
+    basket_left = -1
+    regime = 1 if day >= traits.drift_day[i] else 0
+    rate = traits.session_rate[i] * mood_on(world, traits, i, day) * world.season[day]
+    for _ in range(poisson(state.stream, rate)):
+        channel = world.step_channel[pick(state.stream, traits.mix[i, regime])]
+        time_s = _moment(world, traits, state, i, day)
+        kind = VISITED
+        u = uniform(state.stream)
+        if channel == PHONE:
+            kind = CALLED
+        elif channel == SOCIAL and u < 0.5:
+            kind = SHARED if u < 0.3 else CHATTED
+        elif channel == WEB and u < 0.06:
+            kind = CHATTED
+        note(log, i, time_s, kind, Event(channel, -1, -1), 0, NO_PROPENSITY)
+        if (channel in (WEB, APP)) and uniform(state.stream) < TRIGGER_SHARE:
+            basket_left = time_s
+    return basket_left
+
+
+@compiled
+def _decide(world: World, traits: Traits, state: State, log: Log, i: int, day: int, basket_left: int) -> None:
+    """At most one decision a day: the bulk campaign's, or the reminder of a basket left behind."""
+    midnight = world.start_s + day * DAY_S
+    campaign = world.campaign_of_day[day]
+    if campaign >= 0 and uniform(state.stream) < world.take_part * traits.activity[i]:
+        time_s = midnight + world.campaign_hour[campaign] * 3_600 + int(5_400.0 * uniform(state.stream))
+        _choose(world, traits, state, log, i, day, time_s, campaign)
+    elif basket_left >= 0:
+        time_s = basket_left + 1_800 + int(7_200.0 * uniform(state.stream))
+        if time_s < midnight + DAY_S:
+            trigger = world.trigger_campaign[pick(state.stream, traits.affinity[i] / len(world.trigger_campaign))]
+            _choose(world, traits, state, log, i, day, time_s, trigger)
+
+
+@compiled
+def _choose(
+    world: World, traits: Traits, state: State, log: Log, i: int, day: int, time_s: int, campaign: int
+) -> None:
+    """Stays silent with the holdout's probability, else sends on a channel drawn by the sender's shares."""
+    see_answers(state, time_s)
+    regime = 1 if day >= traits.drift_day[i] else 0
+    mood = mood_on(world, traits, i, day)
+    if not channel_shares(world, traits, state, i, time_s, traits.hidden[i, regime], mood):
+        return
+    sending = 1.0 - world.holdout_share
+    if world.vectors and world.campaign_of_day[day] == campaign:
+        note(log, i, time_s, VECTOR, Event(-1, campaign, -1), 0, world.holdout_share)
+        for j in range(N_OUT):
+            note(log, i, time_s, VECTOR, Event(j, campaign, -1), 0, sending * state.shares[j])
+    if uniform(state.stream) < world.holdout_share:
+        note(log, i, time_s, HELD_OUT, Event(-1, campaign, -1), 0, world.holdout_share)
+        return
+    channel = pick(state.stream, state.shares)
+    send = Event(channel, campaign, state.counters[SEND])
+    state.counters[SEND] += 1
+    note(log, i, time_s, SENT, send, 0, sending * state.shares[channel])
+    contact(world, traits, state, log, i, day, time_s, channel, campaign)
+
+
+@compiled
+def _buy(world: World, traits: Traits, state: State, log: Log, i: int, day: int) -> None:
+    """The customer's own purchases of a day."""
+    for _ in range(poisson(state.stream, own_purchases(world, traits, i, day) * calm_on(state, day, 0))):
+        time_s = _moment(world, traits, state, i, day)
+        where = own_channel(world, traits, state, i, day)
+        purchase(world, traits, state, log, i, time_s, Event(where, -1, -1))

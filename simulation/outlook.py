@@ -1,0 +1,90 @@
+"""The truth at the scoring date, from each customer's state there by the formulas that made the history; draws nothing."""
+
+from math import exp
+from typing import NamedTuple
+
+import numpy as np
+
+from simulation.compiled import compiled
+from simulation.config import HORIZON_DAYS
+from simulation.contact import RETURN_SHARE, REVIEW_SHARE, SOCIAL, WEB, contact_extra
+from simulation.effects import answer_probability, remaining
+from simulation.sender import N_OUT, PHONE
+from simulation.state import RECENT, State, calm_on, own_purchases, pressure_at, turn_day
+from simulation.tastes import Traits
+from simulation.world import STEP, Floats, World
+
+
+class Outlook(NamedTuple):
+    """True expectations at the scoring date; column 0 is no contact, i the i-th outbound channel.
+
+    purchases: (n, 7) expected within the horizon; probability: (n, 7) of at least one; answer: (n, 6) probability of an
+    answer or tied purchase; share: (n, 5) of own steps by channel.
+    """
+
+    purchases: Floats
+    probability: Floats
+    answer: Floats
+    share: Floats
+
+
+def new_outlook(customers: int) -> Outlook:
+    """Room for the truth about `customers`."""
+    return Outlook(
+        np.empty((customers, 1 + N_OUT)), np.empty((customers, 1 + N_OUT)), np.empty((customers, N_OUT)),
+        np.empty((customers, len(STEP))),
+    )
+
+
+@compiled
+def look_ahead(world: World, traits: Traits, state: State, i: int, outlook: Outlook) -> None:
+    """Fills row `i`; the state is the one at the end of the history, and one day is turned in it."""
+    turn_day(state, world.days)
+    regime = 1 if world.days >= traits.drift_day[i] else 0
+    pressure = pressure_at(state, world.end_s)
+    own = 0.0
+    for ahead in range(HORIZON_DAYS):
+        own += own_purchases(world, traits, i, world.days + ahead) * calm_on(state, world.days, ahead)
+    late = 0.0
+    for k in range(RECENT):
+        late += state.recent_extra[k] * remaining(world.end_s - state.recent_s[k])
+    outlook.purchases[i, 0] = own + late
+    category = world.campaign_category[world.scored_campaign]
+    for j in range(N_OUT):
+        extra = contact_extra(world, traits, i, regime, j, world.scored_campaign, pressure)
+        outlook.purchases[i, j + 1] = own * (1.0 - traits.annoyance[i, regime, j]) + late + extra
+        answer = answer_probability(
+            traits.answer[i, regime, j], traits.fatigue[i], pressure, traits.affinity[i, category]
+        )
+        outlook.answer[i, j] = 1.0 - (1.0 - answer) * exp(-extra * world.tied[j])
+    for a in range(1 + N_OUT):
+        outlook.probability[i, a] = 1.0 - exp(-outlook.purchases[i, a])
+    _own_shares(world, traits, i, regime, outlook)
+
+
+@compiled
+def _own_shares(world: World, traits: Traits, i: int, regime: int, outlook: Outlook) -> None:
+    """Shares of the channels in the customer's own steps in the long run: visits, purchases, returns, reviews."""
+    visits = traits.session_rate[i]
+    bought = traits.purchase_rate[i]
+    share = outlook.share[i]
+    web = 0
+    moved = 0.0
+    for s in range(len(share)):
+        mix = traits.mix[i, regime, s]
+        channel = world.step_channel[s]
+        share[s] = visits * mix
+        if channel == SOCIAL:
+            moved += bought * mix * (1.0 + RETURN_SHARE + REVIEW_SHARE)
+        elif channel == PHONE:
+            share[s] += bought * mix
+            moved += bought * mix * RETURN_SHARE
+        else:
+            share[s] += bought * mix * (1.0 + RETURN_SHARE)
+        if channel == WEB:
+            web = s
+            moved += bought * mix * REVIEW_SHARE
+    share[web] += moved
+    total = share.sum()
+    for s in range(len(share)):
+        share[s] /= total
