@@ -1,0 +1,154 @@
+"""Rows to describe: the decisions of the past with what followed them, or customers and actions now; no features."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from contract.kinds import HELD_OUT, SENT
+from contract.params import Params
+from features.engines import CAMPAIGNS, NUMBERED, Source, create_from_arrow, number_customers
+from features.events import NO_ACTION, NO_CATEGORY, Codebook, Spine
+from features.labels import horizon_us, label
+from features.timeline import Timeline
+
+TRANSACTIONAL: Final = "transactional campaign"
+NOT_OUTBOUND: Final = "channel is not outbound"
+TOO_OLD: Final = "older than the lookback"
+NOT_OVER: Final = "horizon not over"
+REASONS: Final = (TRANSACTIONAL, NOT_OUTBOUND, TOO_OLD, NOT_OVER)
+"""Why a decision is left out; the first that holds is counted."""
+
+NO_CAMPAIGN: Final = -1
+
+
+@dataclass(frozen=True, eq=False)
+class Decisions:
+    """Every decision that teaches something, ascending by (customer, as_of, action), and its labels.
+
+    All arrays have shape (n_rows,). propensity: float64, NaN where it was not logged; campaign: int32, index into
+    `campaign_ids`, or -1; the labels as `features.labels.Labels` has them; left_out: decisions by reason.
+    """
+
+    spine: Spine
+    propensity: npt.NDArray[np.float64]
+    campaign: npt.NDArray[np.int32]
+    response: npt.NDArray[np.int8]
+    margin_eur: npt.NDArray[np.float64]
+    answer_channel: npt.NDArray[np.int16]
+    own_step_channel: npt.NDArray[np.int16]
+    campaign_ids: tuple[str, ...]
+    left_out: dict[str, int]
+
+    def __len__(self) -> int:
+        return len(self.spine)
+
+
+def decision_spine(intake: Source, timeline: Timeline, params: Params) -> Decisions:
+    """Every `sent` and `held_out` in the timeline's window, outside transactional campaigns, whose horizon is over.
+
+    Args:
+        intake: The same accepted rows from which the timeline was built.
+        timeline: Numbers the customers; its window's end is the last moment that a horizon may reach.
+        params: Outbound channels and the objective.
+    """
+    connection = intake.connection
+    number_customers(connection, timeline.ids)
+    _gather_sends(connection, timeline, params)
+    left_out = dict.fromkeys(REASONS, 0)
+    left_out.update(connection.execute("SELECT reason, count(*) FROM sends WHERE row IS NULL GROUP BY ALL").fetchall())
+    kept = connection.sql("SELECT * FROM sends WHERE row IS NOT NULL ORDER BY row").to_arrow_table()
+    spine = Spine(
+        customer=_numbers(kept, "number", np.int64),
+        as_of_us=_numbers(kept, "time_us", np.int64),
+        action=_numbers(kept, "action", np.int16),
+        category=_numbers(kept, "category", np.int16),
+    )
+    labels = label(connection, timeline, spine, params)
+    campaign_ids = sorted(each for each in pc.unique(kept["campaign_id"]).to_pylist() if each is not None)
+    campaign = pc.fill_null(
+        pc.index_in(kept["campaign_id"], value_set=pa.array(campaign_ids, pa.string())), NO_CAMPAIGN
+    )
+    connection.execute("DROP TABLE sends")
+    return Decisions(
+        spine=spine,
+        propensity=kept["propensity"].to_numpy().astype(np.float64),
+        campaign=campaign.to_numpy().astype(np.int32),
+        response=labels.response,
+        margin_eur=labels.margin_eur,
+        answer_channel=labels.answer_channel,
+        own_step_channel=labels.own_step_channel,
+        campaign_ids=tuple(campaign_ids),
+        left_out=left_out,
+    )
+
+
+def _numbers(table: pa.Table, name: str, type_: type[Any]) -> npt.NDArray[Any]:
+    values: npt.NDArray[Any] = table[name].to_numpy().astype(type_)
+    return values
+
+
+def _gather_sends(connection: duckdb.DuckDBPyConnection, timeline: Timeline, params: Params) -> None:
+    """Make the table `sends` of all decisions, with `row`, the number in the spine, or `reason`, why it has none."""
+    codebook, window = timeline.codebook, timeline.window
+    _create_numbered(connection, "outbound_actions", "channel", codebook.outbound, first=NO_ACTION + 1)
+    _create_numbered(connection, "category_numbers", "name", codebook.categories, first=0)
+    connection.execute(f"""
+        CREATE OR REPLACE TEMP TABLE sends AS
+        WITH found AS (
+            SELECT number, epoch_us(occurred_at) AS time_us, kind, channel, campaign_id, send_id, propensity, transactional,
+                   CASE WHEN kind = '{HELD_OUT}' THEN {NO_ACTION} ELSE outbound_actions.value END AS action,
+                   coalesce(category_numbers.value, {NO_CATEGORY}) AS category
+            FROM interactions JOIN {NUMBERED} USING (customer_id) LEFT JOIN {CAMPAIGNS} USING (campaign_id)
+            LEFT JOIN outbound_actions USING (channel)
+            LEFT JOIN category_numbers ON category_numbers.name = category
+            WHERE kind IN ('{SENT}', '{HELD_OUT}')),
+        judged AS (
+            SELECT *, CASE WHEN transactional THEN '{TRANSACTIONAL}' WHEN action IS NULL THEN '{NOT_OUTBOUND}'
+                WHEN time_us < {window.since_us} THEN '{TOO_OLD}'
+                WHEN time_us + {horizon_us(params)} > {window.until_us} THEN '{NOT_OVER}' END AS reason
+            FROM found)
+        SELECT *, CASE WHEN reason IS NULL THEN row_number() OVER (
+                PARTITION BY reason IS NULL
+                ORDER BY number, time_us, action, category, campaign_id, send_id, propensity) - 1 END AS row
+        FROM judged""")  # noqa: S608  names and integers of ours
+
+
+def _create_numbered(
+    connection: duckdb.DuckDBPyConnection, table: str, column: str, names: Sequence[str], first: int
+) -> None:
+    values = pa.array(range(first, first + len(names)), pa.int16())
+    create_from_arrow(connection, table, pa.table({column: pa.array(names, pa.string()), "value": values}))
+
+
+def candidates(customers: npt.NDArray[np.int64], as_of_us: int, category: int, actions: Sequence[int]) -> Spine:
+    """Each customer with each action at one as_of; a customer's rows lie side by side, in the order of `actions`.
+
+    Args:
+        customers: (n,) ascending numbers; -1 is a customer that is not known.
+        as_of_us: The moment, microseconds since 1970 UTC.
+        category: Of the campaign at hand, index into `Codebook.categories`, or `NO_CATEGORY`.
+        actions: `NO_ACTION` or 1 + index of the outbound channel.
+    """
+    rows = len(customers) * len(actions)
+    return Spine(
+        customer=np.repeat(customers.astype(np.int64), len(actions)),
+        as_of_us=np.full(rows, as_of_us, np.int64),
+        action=np.tile(np.asarray(actions, np.int16), len(customers)),
+        category=np.full(rows, category, np.int16),
+    )
+
+
+def batch_spine(customers: npt.NDArray[np.int64], as_of_us: int) -> Spine:
+    """The customers (n,) ascending at one as_of, apart from any action or campaign."""
+    return candidates(customers, as_of_us, NO_CATEGORY, [NO_ACTION])
+
+
+def category_of(codebook: Codebook, name: str | None) -> int:
+    """Number of a category, `NO_CATEGORY` where it is none or was never seen."""
+    return codebook.categories.index(name) if name in codebook.categories else NO_CATEGORY
