@@ -1,0 +1,249 @@
+"""A trained model as a folder of plain data: LightGBM text and JSON. Holds no code, no pickle, and no customer.
+
+bundle.json   what was learned beside the trees, and the SHA-256 of every file
+response.txt  response of customer × action;  contact.txt, engagement.txt  the two preferences
+judged.txt    the response model before its last fit on everything: it never saw the rows on which it was judged
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import lightgbm as lgb
+import numpy as np
+from pydantic import Field, ValidationError
+
+from contract.errors import ArtefactError
+from contract.files import atomic_folder
+from contract.params import Objective
+from models.artefact import Artefact, Floats, Ints, Matrix
+from models.calibration import BinaryMap, MulticlassMap
+from models.evidence import Evidence
+from models.intervals import History, Intervals
+from models.margin import Margin
+
+FORMAT: Final = 1
+MANIFEST: Final = "bundle.json"
+RESPONSE, CONTACT, ENGAGEMENT, JUDGED = "response.txt", "contact.txt", "engagement.txt", "judged.txt"
+
+
+class Preference(Artefact):
+    """A preference head: the columns it reads, the channel of each class, and its calibration.
+
+    `fixed` holds the shares of `channels` where the log could not teach a model; then there are no trees.
+    """
+
+    channels: tuple[str, ...]
+    columns: tuple[int, ...]
+    calibration: MulticlassMap
+    fixed: tuple[float, ...] | None = None
+
+
+class Window(Artefact):
+    """What the model was learned from, times in µs since 1970 UTC.
+
+    The judged model saw no row of [judged_from_us, end_us) and no row of a customer held out.
+    """
+
+    start_us: int
+    end_us: int
+    judged_from_us: int
+    decisions: int
+    customers: int
+    seed: int
+
+
+class Manifest(Artefact):
+    """All of a bundle but its trees."""
+
+    format: int = FORMAT
+    model_version: str = ""
+    objective_name: str
+    objective: Objective
+    channels: tuple[str, ...]
+    outbound: tuple[str, ...]
+    names: tuple[str, ...]
+    categorical: tuple[str, ...]
+    candidate: tuple[str, ...]
+    features: dict[str, Any]
+    demographic: dict[str, Any] = {}
+    history: History
+    response_calibration: BinaryMap
+    intervals: Intervals
+    contact: Preference
+    engagement: Preference
+    margin: Margin
+    evidence: tuple[Evidence, ...] = Field(min_length=1)
+    base_rates: tuple[float, ...]
+    window: Window
+    fingerprints: dict[str, str] = {}
+    files: dict[str, str] = {}
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A loaded bundle: from rows of features to probabilities. Rows are float32 (n, p) in the order of `names`."""
+
+    manifest: Manifest
+    texts: Mapping[str, str]
+    boosters: Mapping[str, lgb.Booster]
+    threads: int = 1
+
+    @classmethod
+    def assembled(cls, manifest: Manifest, texts: Mapping[str, str], threads: int = 1) -> "Bundle":
+        """A bundle of a manifest and model texts by file name; its version is derived from the content."""
+        files = {name: _digest(text.encode()) for name, text in sorted(texts.items())}
+        unversioned = manifest.model_copy(update={"files": files, "model_version": ""})
+        version = f"{manifest.objective_name}-{_digest(_canonical(unversioned))[:12]}"
+        boosters = {name: lgb.Booster(model_str=text) for name, text in texts.items() if name != JUDGED}
+        return cls(unversioned.model_copy(update={"model_version": version}), dict(texts), boosters, threads)
+
+    @property
+    def model_version(self) -> str:
+        """The objective and a digest of the content: equal content, equal version."""
+        return self.manifest.model_version
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns of the matrix that every method takes, in order."""
+        return self.manifest.names
+
+    @property
+    def engagement_channels(self) -> tuple[str, ...]:
+        """The channel of each column of `engagement_preference`."""
+        return self.manifest.engagement.channels
+
+    def predict_response(self, matrix: Matrix) -> Floats:
+        """Calibrated probability of a response to the action that each row bears, shape (n,)."""
+        return self.manifest.response_calibration.apply(self._raw(RESPONSE, matrix))
+
+    def judged_response(self, matrix: Matrix) -> Floats:
+        """`predict_response` of the model before its last fit, for a fair comparison on rows that it never saw."""
+        text = self.texts.get(JUDGED, self.texts[RESPONSE])
+        raw = np.asarray(lgb.Booster(model_str=text).predict(matrix, num_threads=self.threads), dtype=np.float64)
+        return self.manifest.response_calibration.apply(raw)
+
+    def response_bounds(self, probability: Floats, matrix: Matrix, level: float) -> tuple[Floats, Floats]:
+        """Lower and upper bound, each (n,), of `predict_response(matrix)`, with coverage `level`."""
+        stratum = self.manifest.history.stratum(matrix)
+        return self.manifest.intervals.response(probability, self._actions(matrix), stratum, level)
+
+    def uplift_bounds(self, contacted: Floats, alone: Floats, matrix: Matrix, level: float) -> tuple[Floats, Floats]:
+        """Lower and upper bound, each (n,), of contacted − alone; rows of `matrix` bear the contact's action."""
+        stratum = self.manifest.history.stratum(matrix)
+        return self.manifest.intervals.uplift(contacted, alone, self._actions(matrix), stratum, level)
+
+    def contact_preference(self, matrix: Matrix) -> Floats:
+        """(n, outbound channels): shares of the next answer under equal contact; rows sum to one.
+
+        A channel on which no answer was ever seen has share 0. The row's action does not matter.
+        """
+        shares = self._shares(CONTACT, self.manifest.contact, matrix)
+        result = np.zeros((len(matrix), len(self.manifest.outbound)))
+        result[:, [self.manifest.outbound.index(name) for name in self.manifest.contact.channels]] = shares
+        return result
+
+    def engagement_preference(self, matrix: Matrix) -> Floats:
+        """(n, `engagement_channels`): shares of the customer's next own step; rows sum to one."""
+        return self._shares(ENGAGEMENT, self.manifest.engagement, matrix)
+
+    def expected_margin(self, matrix: Matrix) -> Floats:
+        """EUR that a response of the row's customer is worth, (n,)."""
+        return self.manifest.margin.expected(matrix)
+
+    def save(self, folder: Path) -> None:
+        """Writes the bundle to `folder`, whole or not at all, replacing a bundle that is there."""
+        with atomic_folder(folder) as part:
+            for name, text in self.texts.items():
+                (part / name).write_bytes(text.encode())
+            tree = json.loads(_canonical(self.manifest))
+            tree["checksum"] = _digest(_canonical(self.manifest))
+            (part / MANIFEST).write_text(json.dumps(tree, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+    def _actions(self, matrix: Matrix) -> Ints:
+        return matrix[:, self.names.index("action")].astype(np.int64)
+
+    def _raw(self, name: str, matrix: Matrix) -> Floats:
+        rows = np.ascontiguousarray(matrix, dtype=np.float32)
+        if rows.ndim != 2 or rows.shape[1] != self.boosters[name].num_feature():
+            raise ArtefactError(
+                f"model {self.model_version}: {name} reads {self.boosters[name].num_feature()} columns, found a matrix "
+                f"of shape {rows.shape}; compute it with the bundle's own feature set"
+            )
+        if len(rows) == 0:
+            return np.zeros((0, len(self.manifest.contact.channels)) if name != RESPONSE else 0)
+        return np.asarray(self.boosters[name].predict(rows, num_threads=self.threads), dtype=np.float64)
+
+    def _shares(self, name: str, head: Preference, matrix: Matrix) -> Floats:
+        if head.fixed is not None:
+            return np.tile(np.array(head.fixed), (len(matrix), 1))
+        if len(matrix) == 0:
+            return np.zeros((0, len(head.channels)))
+        return head.calibration.apply(self._raw(name, matrix[:, list(head.columns)]))
+
+
+def load_bundle(folder: Path, threads: int = 1) -> Bundle:
+    """The bundle in `folder`; needs neither MLflow nor anything of training.
+
+    Raises:
+        ArtefactError: a file is missing, damaged or not of this format.
+    """
+    manifest = _read_manifest(folder / MANIFEST)
+    texts = {name: _read_text(folder, name, digest) for name, digest in manifest.files.items()}
+    needed = [RESPONSE]
+    needed += [CONTACT] if manifest.contact.fixed is None else []
+    needed += [ENGAGEMENT] if manifest.engagement.fixed is None else []
+    if missing := [name for name in needed if name not in texts]:
+        raise ArtefactError(f"{folder}: bundle.json lists no {', '.join(missing)}; train again")
+    try:
+        boosters = {name: lgb.Booster(model_str=text) for name, text in texts.items() if name != JUDGED}
+    except lgb.basic.LightGBMError as error:
+        raise ArtefactError(
+            f"{folder}: LightGBM {lgb.__version__} cannot read a model: {error}; train again"
+        ) from error
+    return Bundle(manifest, texts, boosters, threads)
+
+
+def _read_manifest(path: Path) -> Manifest:
+    try:
+        tree = json.loads(path.read_bytes())
+    except OSError as error:
+        raise ArtefactError(
+            f"{path}: cannot be read ({error.strerror}); give the folder of a trained bundle"
+        ) from error
+    except ValueError as error:
+        raise ArtefactError(f"{path}: is no valid JSON ({error}); copy the bundle again or train again") from error
+    found = tree.get("format") if isinstance(tree, dict) else None
+    if found != FORMAT:
+        raise ArtefactError(f"{path}: format {found!r}; this version reads format {FORMAT}; train again")
+    checksum = tree.pop("checksum", None)
+    try:
+        manifest = Manifest.model_validate(tree)
+    except ValidationError as error:
+        raise ArtefactError(f"{path}: does not hold what a bundle must: {error}; train again") from error
+    if checksum != _digest(_canonical(manifest)):
+        raise ArtefactError(f"{path}: checksum differs from its content; copy the bundle again or train again")
+    return manifest
+
+
+def _read_text(folder: Path, name: str, digest: str) -> str:
+    if Path(name).name != name:
+        raise ArtefactError(f"{folder / MANIFEST}: names the file '{name}' outside the bundle; train again")
+    try:
+        content = (folder / name).read_bytes()
+    except OSError as error:
+        raise ArtefactError(f"{folder / name}: cannot be read ({error.strerror}); copy the bundle again") from error
+    if _digest(content) != digest:
+        raise ArtefactError(f"{folder / name}: checksum differs from bundle.json; copy the bundle again or train again")
+    return content.decode()
+
+
+def _canonical(manifest: Manifest) -> bytes:
+    return json.dumps(manifest.model_dump(mode="json"), sort_keys=True, allow_nan=False).encode()
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

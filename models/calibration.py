@@ -1,0 +1,262 @@
+"""Makes probabilities mean what they say, by whichever map wins on held-out data; never reads the training rows.
+
+Binary: none, Platt (1999) scaling of the logit, isotonic regression (Zadrozny & Elkan, 2002). Multiclass: none,
+temperature and vector scaling (Guo et al., 2017). A map is chosen by log loss cross-fitted over customers, and only if
+it gains more than one standard error (clustered by customer) over none: on average none is hard to beat.
+"""
+
+from collections.abc import Callable
+from typing import Annotated, Literal, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+from scipy.optimize import isotonic_regression, minimize
+from scipy.special import expit, log_softmax, softmax
+
+from models.artefact import Artefact, Floats, Ints
+
+_FLOOR = 1e-6
+_FOLDS = 5
+_ISOTONIC_BINS = 200
+_ISOTONIC_MIN_ROWS = 50
+_RIDGE = 1e-3
+
+
+class Unchanged(Artefact):
+    """Leaves probabilities as they are."""
+
+    kind: Literal["none"] = "none"
+
+    def apply(self, probability: Floats) -> Floats:
+        """The probabilities, unchanged."""
+        return probability
+
+
+class Platt(Artefact):
+    """expit(slope · logit(p) + intercept)."""
+
+    kind: Literal["platt"] = "platt"
+    slope: float
+    intercept: float
+
+    def apply(self, probability: Floats) -> Floats:
+        """Calibrated probabilities, shape as given."""
+        result: Floats = expit(self.slope * logit(probability) + self.intercept)
+        return result
+
+
+class Isotonic(Artefact):
+    """Monotone and piecewise linear between knots; each knot stands for at least 50 rows."""
+
+    kind: Literal["isotonic"] = "isotonic"
+    score: tuple[float, ...]
+    probability: tuple[float, ...]
+
+    def apply(self, probability: Floats) -> Floats:
+        """Calibrated probabilities, shape as given."""
+        return np.interp(probability, self.score, self.probability)
+
+
+class Temperature(Artefact):
+    """softmax(log p / temperature)."""
+
+    kind: Literal["temperature"] = "temperature"
+    temperature: float
+
+    def apply(self, probability: Floats) -> Floats:
+        """Calibrated probabilities (n, k)."""
+        result: Floats = softmax(_log(probability) / self.temperature, axis=1)
+        return result
+
+
+class VectorScaling(Artefact):
+    """softmax(slope ⊙ log p + intercept), one slope and intercept per class."""
+
+    kind: Literal["vector"] = "vector"
+    slope: tuple[float, ...]
+    intercept: tuple[float, ...]
+
+    def apply(self, probability: Floats) -> Floats:
+        """Calibrated probabilities (n, k)."""
+        result: Floats = softmax(_log(probability) * np.array(self.slope) + np.array(self.intercept), axis=1)
+        return result
+
+
+BinaryMap = Annotated[Unchanged | Platt | Isotonic, Field(discriminator="kind")]
+MulticlassMap = Annotated[Unchanged | Temperature | VectorScaling, Field(discriminator="kind")]
+_Map = TypeVar("_Map")
+
+
+def logit(probability: Floats) -> Floats:
+    """log(p / (1 − p)), with p kept 1e-6 away from 0 and 1."""
+    p = np.clip(probability, _FLOOR, 1 - _FLOOR)
+    result: Floats = np.log(p) - np.log1p(-p)
+    return result
+
+
+def binary_log_losses(probability: Floats, outcome: npt.NDArray[np.generic]) -> Floats:
+    """−log of the probability given to what happened, nats, per row; probabilities are kept 1e-6 from 0 and 1."""
+    p = np.clip(probability, _FLOOR, 1 - _FLOOR)
+    return -np.where(outcome.astype(bool), np.log(p), np.log1p(-p))
+
+
+def choose_binary(
+    probability: Floats, outcome: npt.NDArray[np.generic], customer: Ints
+) -> Unchanged | Platt | Isotonic:
+    """The binary map that wins on these held-out rows, or none.
+
+    Args:
+        probability: (n,), in [0, 1].
+        outcome: (n,), 0 or 1.
+        customer: (n,), numbers; rows of one customer stay in one fold.
+    """
+    fits: list[Callable[[Ints], Unchanged | Platt | Isotonic]] = [
+        lambda rows: _fit_platt(probability[rows], outcome[rows]),
+        lambda rows: _fit_isotonic(probability[rows], outcome[rows]),
+    ]
+    none = binary_log_losses(probability, outcome)
+    weight = np.ones(len(probability))
+    return _chosen(
+        Unchanged(),
+        fits,
+        lambda m, rows: binary_log_losses(m.apply(probability[rows]), outcome[rows]),
+        none,
+        weight,
+        customer,
+    )
+
+
+def choose_multiclass(
+    probability: Floats, label: Ints, weight: Floats, customer: Ints
+) -> Unchanged | Temperature | VectorScaling:
+    """The multiclass map that wins on these held-out rows, or none.
+
+    Args:
+        probability: (n, k), rows sum to one.
+        label: (n,), class numbers.
+        weight: (n,), at least 0.
+        customer: (n,), numbers; rows of one customer stay in one fold.
+    """
+
+    def losses(rows_probability: Floats, rows: Ints) -> Floats:
+        return -_log(rows_probability)[np.arange(len(rows)), label[rows]]
+
+    fits: list[Callable[[Ints], Unchanged | Temperature | VectorScaling]] = [
+        lambda rows: _fit_temperature(probability[rows], label[rows], weight[rows]),
+        lambda rows: _fit_vector(probability[rows], label[rows], weight[rows]),
+    ]
+    none = losses(probability, np.arange(len(label)))
+    return _chosen(Unchanged(), fits, lambda m, rows: losses(m.apply(probability[rows]), rows), none, weight, customer)
+
+
+def _chosen(
+    unchanged: _Map,
+    fits: list[Callable[[Ints], _Map]],
+    losses: Callable[[_Map, Ints], Floats],
+    none: Floats,
+    weight: Floats,
+    customer: Ints,
+) -> _Map:
+    """The map with the lowest cross-fitted loss among those that beat none by more than one standard error."""
+    _, dense = np.unique(customer, return_inverse=True)
+    if len(none) == 0 or dense.max() < _FOLDS:
+        return unchanged
+    fold = dense % _FOLDS
+    best, best_gain = unchanged, 0.0
+    for fit in fits:
+        gain = np.empty(len(none))
+        for each in range(_FOLDS):
+            inside, outside = np.flatnonzero(fold == each), np.flatnonzero(fold != each)
+            gain[inside] = none[inside] - losses(fit(outside), inside)
+        mean, error = clustered_mean(gain, weight, dense)
+        if mean > max(best_gain, error):
+            best, best_gain = fit(np.arange(len(none))), mean
+    return best
+
+
+def clustered_mean(value: Floats, weight: Floats, cluster: Ints) -> tuple[float, float]:
+    """Weighted mean and its standard error when rows of a cluster (0-based, dense) depend on each other.
+
+    The linearised (sandwich) variance of a ratio: Σ_g (Σ_{i∈g} w_i (v_i − mean))² / (Σ w)².
+    """
+    total = float(weight.sum())
+    if total <= 0:
+        return 0.0, float("inf")
+    mean = float(weight @ value) / total
+    sums = np.bincount(cluster, weights=weight * (value - mean))
+    return mean, float(np.sqrt(sums @ sums)) / total
+
+
+def _fit_platt(probability: Floats, outcome: npt.NDArray[np.generic]) -> Platt:
+    """Logistic regression on the logit, with Platt's smoothed targets and a slope kept positive."""
+    x, y = logit(probability), outcome.astype(np.float64)
+    positives = y.sum()
+    target = np.where(y > 0, (positives + 1) / (positives + 2), 1 / (len(y) - positives + 2))
+
+    def loss(theta: Floats) -> tuple[float, Floats]:
+        score = theta[0] * x + theta[1]
+        residual = expit(score) - target
+        value = np.mean(np.logaddexp(0, score) - target * score)
+        return float(value), np.array([np.mean(residual * x), np.mean(residual)])
+
+    found = minimize(loss, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B", bounds=[(1e-3, None), (None, None)])
+    return Platt(slope=float(found.x[0]), intercept=float(found.x[1]))
+
+
+def _fit_isotonic(probability: Floats, outcome: npt.NDArray[np.generic]) -> Isotonic | Unchanged:
+    """Isotonic regression on bins of equal count, so that no knot stands for a single customer."""
+    order = np.argsort(probability, kind="stable")
+    bins = min(_ISOTONIC_BINS, len(order) // _ISOTONIC_MIN_ROWS)
+    if bins < 2:
+        return Unchanged()
+    parts = np.array_split(order, bins)
+    count = np.array([len(part) for part in parts], dtype=np.float64)
+    score = np.array([probability[part].mean() for part in parts])
+    rate = np.array([(outcome[part].sum() + 0.5) / (len(part) + 1.0) for part in parts])
+    fitted = isotonic_regression(rate, weights=count)
+    blocks = fitted.blocks
+    x = np.add.reduceat(score * count, blocks[:-1]) / np.add.reduceat(count, blocks[:-1])
+    y = fitted.x[blocks[:-1]]
+    return Isotonic(score=tuple(x.tolist()), probability=tuple(np.clip(y, _FLOOR, 1 - _FLOOR).tolist()))
+
+
+def _log(probability: Floats) -> Floats:
+    result: Floats = np.log(np.clip(probability, _FLOOR, 1.0))
+    return result
+
+
+def _fit_temperature(probability: Floats, label: Ints, weight: Floats) -> Temperature:
+    x = _log(probability)
+    share = weight / weight.sum()
+    taken = x[np.arange(len(label)), label]
+
+    def loss(theta: Floats) -> tuple[float, Floats]:
+        inverse = float(theta[0])
+        p = softmax(inverse * x, axis=1)
+        value = -share @ log_softmax(inverse * x, axis=1)[np.arange(len(label)), label]
+        return float(value), np.array([share @ ((p * x).sum(axis=1) - taken)])
+
+    found = minimize(loss, np.array([1.0]), jac=True, method="L-BFGS-B", bounds=[(0.05, 20.0)])
+    return Temperature(temperature=1 / float(found.x[0]))
+
+
+def _fit_vector(probability: Floats, label: Ints, weight: Floats) -> VectorScaling:
+    """Vector scaling with a slight pull towards slope 1 and intercept 0, which keeps rare classes finite."""
+    x = _log(probability)
+    k = x.shape[1]
+    share = weight / weight.sum()
+    hot = np.zeros_like(x)
+    hot[np.arange(len(label)), label] = 1
+
+    def loss(theta: Floats) -> tuple[float, Floats]:
+        slope, intercept = theta[:k], theta[k:]
+        score = x * slope + intercept
+        residual = (softmax(score, axis=1) - hot) * share[:, None]
+        value = -share @ (log_softmax(score, axis=1) * hot).sum(axis=1)
+        pull = np.concatenate([slope - 1, intercept])
+        gradient = np.concatenate([(residual * x).sum(axis=0), residual.sum(axis=0)]) + _RIDGE * pull
+        return float(value + _RIDGE * (pull @ pull) / 2), gradient
+
+    found = minimize(loss, np.concatenate([np.ones(k), np.zeros(k)]), jac=True, method="L-BFGS-B")
+    return VectorScaling(slope=tuple(found.x[:k].tolist()), intercept=tuple(found.x[k:].tolist()))

@@ -1,0 +1,117 @@
+"""The two preferred channels: where the customer would answer under equal contact, and where they act by themselves.
+
+Contact: a multiclass model of the channel of answered sends, each weighted by 1 / propensity of that send, so that a
+channel counts as if everybody had been contacted on each equally often (inverse propensity weighting, Horvitz &
+Thompson 1952). Engagement: a multiclass model of the channel of the next own step. Neither reads a column that depends
+on the action taken: the action is the answer.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import lightgbm as lgb
+import numpy as np
+
+from models.artefact import Floats, Ints
+from models.boosting import Recipe, Table, boost, dataset, guarded
+from models.calibration import MulticlassMap, Unchanged, choose_multiclass
+
+_WEIGHT_CAP = 50.0
+_SMOOTHING = 1.0
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Rows with the channel that followed: table (n, p), label (n,) index into the channels, weight (n,)."""
+
+    table: Table
+    label: Ints
+    weight: Floats
+
+    def rows(self, keep: Ints) -> "Labelled":
+        """The given rows."""
+        return Labelled(self.table.rows(keep), self.label[keep], self.weight[keep])
+
+
+@dataclass(frozen=True)
+class FittedPreference:
+    """A head: model text (None where shares are fixed), the classes' channels (indices), calibration, fixed shares."""
+
+    text: str | None
+    classes: tuple[int, ...]
+    calibration: MulticlassMap
+    fixed: tuple[float, ...] | None
+    trees: int
+    undone_splits: int = 0
+
+
+def exposure_weights(propensity: Floats) -> Floats:
+    """1 / propensity, at most 50 and scaled to mean one: one lucky answer must not outshout a channel.
+
+    NaN stays out with weight 0.
+    """
+    raw = np.where(np.isfinite(propensity) & (propensity > 0), 1 / np.maximum(propensity, 1 / _WEIGHT_CAP), 0.0)
+    total = raw.sum()
+    return raw * (len(raw) / total) if total > 0 else np.ones_like(raw)
+
+
+def fit_preference(
+    learn: Labelled, judge: Labelled, recipe: Recipe, channels: Sequence[int], *, least: int, seed: int, threads: int
+) -> FittedPreference:
+    """A head over the channels on which anything was seen, its trees and calibration chosen on the rows of `judge`.
+
+    Args:
+        learn: what to learn.
+        judge: later rows that choose.
+        recipe: of the trees.
+        channels: the indices that may occur.
+        least: distinct customers behind a class and behind every leaf.
+        seed: of the fit.
+        threads: of the fit.
+    """
+    classes = tuple(c for c in channels if len(np.unique(learn.table.customer[learn.label == c])) >= least)
+    learn, judge = _restricted(learn, classes), _restricted(judge, classes)
+    if len(classes) < 2 or len(learn.label) < 10 * recipe.rows_per_leaf or len(judge.label) < recipe.rows_per_leaf:
+        return _fixed(learn, classes, channels)
+    k = len(classes)
+    data = dataset(learn.table, learn.label, learn.weight, threads)
+    watched = data.create_valid(
+        judge.table.matrix, judge.label.astype(np.float32), weight=judge.weight.astype(np.float32)
+    )
+    booster, trees, _ = boost(data, recipe, classes=k, watched=watched, seed=seed, threads=threads)
+    model = guarded(booster, trees, learn.table, least, threads)
+    shares = np.asarray(
+        lgb.Booster(model_str=model.text).predict(judge.table.matrix, num_threads=threads), dtype=np.float64
+    )
+    calibration = choose_multiclass(shares, judge.label, judge.weight, judge.table.customer)
+    return FittedPreference(model.text, classes, calibration, None, trees, model.undone_splits)
+
+
+def refit_preference(
+    fitted: FittedPreference, everything: Labelled, recipe: Recipe, *, least: int, seed: int, threads: int
+) -> FittedPreference:
+    """The same head fitted on more rows, with the number of trees and the calibration kept."""
+    if fitted.fixed is not None:
+        return fitted
+    rows = _restricted(everything, fitted.classes)
+    data = dataset(rows.table, rows.label, rows.weight, threads)
+    recipe = recipe.model_copy(update={"trees": fitted.trees})
+    booster, trees, _ = boost(data, recipe, classes=len(fitted.classes), watched=None, seed=seed, threads=threads)
+    model = guarded(booster, trees, rows.table, least, threads)
+    return FittedPreference(model.text, fitted.classes, fitted.calibration, None, trees, model.undone_splits)
+
+
+def _restricted(rows: Labelled, classes: Sequence[int]) -> Labelled:
+    """Rows of the given classes with a positive weight, their labels renumbered to positions in `classes`."""
+    position = {c: i for i, c in enumerate(classes)}
+    label = np.array([position.get(int(c), -1) for c in rows.label], dtype=np.int64)
+    keep = np.flatnonzero((label >= 0) & (rows.weight > 0))
+    kept = rows.rows(keep)
+    return Labelled(kept.table, label[keep], kept.weight)
+
+
+def _fixed(learn: Labelled, classes: tuple[int, ...], channels: Sequence[int]) -> FittedPreference:
+    """Weighted shares of the classes, equal for everybody; equal shares of all channels where nothing was seen."""
+    seen = classes or tuple(channels)
+    mass = np.bincount(learn.label, weights=learn.weight, minlength=len(seen)) + _SMOOTHING
+    return FittedPreference(None, seen, Unchanged(), tuple((mass / mass.sum()).tolist()), 0)
