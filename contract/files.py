@@ -128,7 +128,7 @@ def _refuse_foreign(path: Path) -> None:
         raise UsageError(f"{path}: is a file; give the path of a folder")
     if path.is_dir() and any(path.iterdir()) and not (path / MARKER).exists():
         raise UsageError(
-            f"{path}: holds files that channelwise did not write, and they would be removed; name an empty or new folder"
+            f"{path}: holds files that channelwise did not write and would remove; name an empty or a new folder"
         )
 
 
@@ -185,4 +185,4 @@ def _exchange(one: Path, other: Path) -> bool:
     renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if renameat2 is None:
         return False
-    return renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0
+    return bool(renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0)

@@ -4,6 +4,8 @@ An expression never raises on a bad value: it yields null, and the text of the v
 that the rules can count and show what could not be read.
 """
 
+# ruff: noqa: S608  names of the data pass quoted(), its values literal(); the rest is ours
+
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -201,11 +203,10 @@ def _is_float_number(schema: Schema, source: Source, delivered: Mapping[str, str
 
 def _faults(schema: Schema, source: Source, settings: Table, present: set[str]) -> list[Fault]:
     table, found = schema.name, f"the columns are {', '.join(source.columns)}"
-    faults = []
-    for column in schema.columns:
-        if column.required and column.name not in present:
-            faults.append(fatal(table, column.name, "missing_column", "the column is missing", found,
-                                _renaming(table, column.name, source)))  # fmt: skip
+    faults = [
+        fatal(table, each.name, "missing_column", "it is missing", found, _renaming(table, each.name, source))
+        for each in schema.columns if each.required and each.name not in present
+    ]  # fmt: skip
     for theirs, ours in settings.rename.items():
         if theirs not in source.columns:
             faults.append(fatal(table, theirs, "rename", f"tables.{table}.rename names '{theirs}', which is not there",
@@ -215,7 +216,7 @@ def _faults(schema: Schema, source: Source, settings: Table, present: set[str]) 
                                 "expected one column of a name", f"rename the delivered '{ours}' too"))  # fmt: skip
         elif schema.column(ours) is None and not schema.keeps_further:
             faults.append(fatal(table, theirs, "rename", f"tables.{table}.rename makes it '{ours}'",
-                                f"the contract's columns are {', '.join(schema.names)}", "correct the name"))  # fmt: skip
+                                f"the columns are {', '.join(schema.names)}", "correct the name"))  # fmt: skip
     doubled = sorted({ours for ours in settings.rename.values() if list(settings.rename.values()).count(ours) > 1})
     faults += [fatal(table, ours, "rename", f"tables.{table}.rename gives the name '{ours}' twice",
                      "expected one column of a name", "remove one") for ours in doubled]  # fmt: skip

@@ -136,9 +136,7 @@ def _short(text: str, longest: int = 60) -> str:
 
 def _table_lines(tables: Sequence[TableReport]) -> list[str]:
     head = ("table", "rows", "accepted", "quarantined", "source")
-    body = [
-        (each.table, f"{each.rows:,}", f"{each.accepted:,}", _quarantined(each), each.source) for each in tables
-    ]
+    body = [(each.table, f"{each.rows:,}", f"{each.accepted:,}", _quarantined(each), each.source) for each in tables]
     widths = [max(len(row[column]) for row in (head, *body)) for column in range(4)]
     return [
         "  ".join([row[0].ljust(widths[0]), *(row[i].rjust(widths[i]) for i in (1, 2, 3)), row[4]])

@@ -3,6 +3,8 @@
 A predicate is true where a row breaks the rule; null counts as kept.
 """
 
+# ruff: noqa: S608  names of the data pass quoted(), its values literal(); the rest is ours
+
 import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -71,17 +73,18 @@ def rules_of(schema: Schema, reading: Reading, params: Params, moments: Moments,
     else:
         rules += _times(schema, params, moments)
     rules += _unknown(schema, known)
-    rules += {
-        INTERACTIONS: _interactions,
-        CONSENTS: _consents,
+    own = {
+        INTERACTIONS: lambda: _interactions(params),
+        CONSENTS: lambda: _consents(params),
         CAMPAIGNS: _campaigns,
-        PROPENSITIES: _propensities,
+        PROPENSITIES: lambda: _propensities(params),
         AUDIENCE: _audience,
-    }.get(schema.name, _none)(params)
+    }
+    rules += own[schema.name]() if schema.name in own else ()
     return [rule for rule in rules if rule.column in reading.present]
 
 
-def suggestion(rule: Rule, table: str, values: Sequence[Value], names: Iterable[str]) -> str:
+def suggestion(rule: Rule, values: Sequence[Value], names: Iterable[str]) -> str:
     """The rule's remedy, with a ready line of `values:` where the first value resembles a declared name."""
     for value in values:
         near = difflib.get_close_matches((value.text or "").lower(), list(names), n=1, cutoff=0.6)
@@ -108,10 +111,6 @@ def _quarantine(column: str, name: str, predicate: str, expected: str, remedy: s
 
 def _note(column: str, name: str, predicate: str, expected: str, remedy: str, show: str | None = None) -> Rule:
     return Rule(column, name, Severity.NOTE, predicate, show or quoted(column), expected, remedy)
-
-
-def _none(params: Params) -> Iterator[Rule]:
-    return iter(())
 
 
 def _nulls(schema: Schema, reading: Reading) -> Iterator[Rule]:
@@ -175,7 +174,8 @@ def _times(schema: Schema, params: Params, moments: Moments) -> Iterator[Rule]:
 
 def _unknown(schema: Schema, known: frozenset[str]) -> Iterator[Rule]:
     for column, table in KNOWN.items():
-        if column not in known or schema.column(column) is None or schema.key == (column,) and schema.name != AUDIENCE:
+        names_rows = schema.key == (column,) and schema.name != AUDIENCE
+        if column not in known or schema.column(column) is None or names_rows:
             continue
         predicate = f"{column} IS NOT NULL AND {column} NOT IN (SELECT {column} FROM {table})"
         if column == "campaign_id":
@@ -202,7 +202,7 @@ def _interactions(params: Params) -> Iterator[Rule]:
     inbound = [name for name, channel in params.channels.items() if not channel.outbound]
     if inbound:
         yield _note("channel", "not_outbound", f"kind = '{SENT}' AND channel IN ({listed(inbound)})",
-                    "sent on a channel that is declared inbound", "declare its direction as both, or map the channel")  # fmt: skip
+                    "their channel is declared inbound", "declare it as both, or map the channel")  # fmt: skip
     yield from _unrecorded(params)
 
 
@@ -225,7 +225,7 @@ def _consents(params: Params) -> Iterator[Rule]:
                       "expected a channel for the purpose contact", "fill it at the source")  # fmt: skip
 
 
-def _campaigns(params: Params) -> Iterator[Rule]:
+def _campaigns() -> Iterator[Rule]:
     for column, names in (("objective", CAMPAIGN_OBJECTIVES), ("type", CAMPAIGN_TYPES)):
         yield _note(column, "undeclared", f"{column} NOT IN ({listed(names)})", f"the contract has {', '.join(names)}",
                     f"map it under tables.{CAMPAIGNS}.values")  # fmt: skip
@@ -234,10 +234,10 @@ def _campaigns(params: Params) -> Iterator[Rule]:
 def _propensities(params: Params) -> Iterator[Rule]:
     yield _undeclared(PROPENSITIES, "channel", params.channels, "add it under channels: in params.yaml or map it under")
     yield _quarantine("propensity", "range", "propensity < 0 OR propensity > 1", "expected one in [0, 1]",
-                      "give the probability of each action; zero where it could not be taken", "propensity")  # fmt: skip
+                      "give each action's probability; zero where it could not be taken", "propensity")  # fmt: skip
 
 
-def _audience(params: Params) -> Iterator[Rule]:
+def _audience() -> Iterator[Rule]:
     yield _negative("value", "give what a response is worth in EUR, or leave it empty")
 
 

@@ -38,7 +38,7 @@ class Source:
     text: bool
 
 
-class Faulty(Exception):
+class FaultyTableError(Exception):
     """A table that cannot be read; carries the faults. Never leaves the check."""
 
     def __init__(self, *faults: Fault) -> None:
@@ -66,7 +66,7 @@ def attach(connection: duckdb.DuckDBPyConnection, data: Path) -> bool:
     try:
         connection.execute(f"ATTACH {literal(str(data))} AS {_CATALOG} (READ_ONLY)")
     except duckdb.Error as error:
-        raise Faulty(
+        raise FaultyTableError(
             fatal(data.name, None, "unreadable", first_line(error), "expected a DuckDB file", "write it anew")
         ) from error
     return True
@@ -78,7 +78,7 @@ def find_source(
     """Where the table lies, or None where nothing of its name is there and no path was declared.
 
     Raises:
-        Faulty: it is there in two forms, or cannot be read.
+        FaultyTableError: it is there in two forms, or cannot be read.
     """
     if database:
         return _from_database(connection, schema, settings)
@@ -92,19 +92,19 @@ def source_at(
     """The table in a file, or in a folder of part files.
 
     Raises:
-        Faulty: it cannot be read.
+        FaultyTableError: it cannot be read.
     """
     files = _parts(place) if place.is_dir() else [place]
     location = str(place.relative_to(shown_from)) if place.is_relative_to(shown_from) else str(place)
     parquet = [file for file in files if file.name.endswith(PARQUET)]
     text = [file for file in files if file.name.endswith(CSV)]
     if not parquet and not text:
-        raise Faulty(
+        raise FaultyTableError(
             fatal(schema.name, None, "unreadable", f"{location} holds no file that can be read",
                   "expected .parquet, .csv or .csv.gz", "write the table in one of these forms")
         )  # fmt: skip
     if parquet and text:
-        raise Faulty(
+        raise FaultyTableError(
             fatal(schema.name, None, "ambiguous", f"{location} holds both Parquet and CSV parts",
                   "expected one form", "leave only the parts that count")
         )  # fmt: skip
@@ -118,15 +118,15 @@ def _place(data: Path, schema: Schema, settings: Table) -> Path | None:
     if settings.path is not None:
         place = data / settings.path
         if not place.exists():
-            raise Faulty(
-                fatal(schema.name, None, "missing", f"tables.{schema.name}.path names {settings.path}, which is not there",
+            raise FaultyTableError(
+                fatal(schema.name, None, "missing", f"tables.{schema.name}.path names {settings.path}, not there",
                       "", "correct the path; it is relative to the data directory")
             )  # fmt: skip
         return place
     candidates = [data / f"{schema.name}{suffix}" for suffix in ("", *PARQUET, *CSV)]
     found = [place for place in candidates if place.exists()]
     if len(found) > 1:
-        raise Faulty(
+        raise FaultyTableError(
             fatal(schema.name, None, "ambiguous", f"found {' and '.join(place.name for place in found)}",
                   "expected one of them", f"remove one or name one under tables.{schema.name}.path")
         )  # fmt: skip
@@ -153,17 +153,15 @@ def _from_database(connection: duckdb.DuckDBPyConnection, schema: Schema, settin
     if not found or not found[0]:
         if settings.path is None:
             return None
-        raise Faulty(
-            fatal(schema.name, None, "missing", f"tables.{schema.name}.path names the table '{name}', which is not there",
+        raise FaultyTableError(
+            fatal(schema.name, None, "missing", f"tables.{schema.name}.path names '{name}', not there",
                   "", "correct the name")
         )  # fmt: skip
     relation = f"{_CATALOG}.main.{quoted(name)}"
     return Source(f"table {name}", relation, _described(connection, schema.name, relation), text=False)
 
 
-def _from_parquet(
-    connection: duckdb.DuckDBPyConnection, table: str, location: str, files: Sequence[Path]
-) -> Source:
+def _from_parquet(connection: duckdb.DuckDBPyConnection, table: str, location: str, files: Sequence[Path]) -> Source:
     faults = []
     for file in files:
         try:
@@ -171,7 +169,7 @@ def _from_parquet(
         except duckdb.Error as error:
             faults.append(unreadable(table, f"{file.name}: {first_line(error)}"))
     if faults:
-        raise Faulty(*faults)
+        raise FaultyTableError(*faults)
     relation = f"read_parquet([{', '.join(map(_pattern, files))}], union_by_name = true)"
     return Source(location, relation, _described(connection, table, relation), text=False)
 
@@ -198,16 +196,16 @@ def _header(file: Path, schema: Schema, settings: Table) -> tuple[str, ...]:
         with opened(file, "rt", encoding="utf-8-sig", newline="") as lines:
             line = lines.readline().rstrip("\r\n")
     except UnicodeDecodeError as error:
-        raise Faulty(unreadable(schema.name, f"{file.name} is not UTF-8", "save it as UTF-8")) from error
+        raise FaultyTableError(unreadable(schema.name, f"{file.name} is not UTF-8", "save it as UTF-8")) from error
     except (OSError, EOFError) as error:
-        raise Faulty(unreadable(schema.name, f"{file.name}: {error}")) from error
+        raise FaultyTableError(unreadable(schema.name, f"{file.name}: {error}")) from error
     names = _split(line, ",")
     if not any(names):
-        raise Faulty(unreadable(schema.name, f"{file.name} is empty", "its first line must name the columns"))
+        raise FaultyTableError(unreadable(schema.name, f"{file.name} is empty", "its first line must name the columns"))
     _refuse_other_separator(line, file, schema, settings)
     repeated = sorted({name for name in names if names.count(name) > 1 or not name})
     if repeated:
-        raise Faulty(
+        raise FaultyTableError(
             fatal(schema.name, repeated[0] or None, "unreadable",
                   f"the header of {file.name} names {plural(len(repeated), 'column')} twice or not at all: "
                   f"{', '.join(repr(name) for name in repeated)}", "expected each column once", "rename them")
@@ -220,7 +218,7 @@ def _refuse_other_separator(line: str, file: Path, schema: Schema, settings: Tab
     as_commas = len(known & set(_split(line, ",")))
     for separator, words in _OTHER_SEPARATORS.items():
         if len(known & set(_split(line, separator))) > as_commas:
-            raise Faulty(
+            raise FaultyTableError(
                 fatal(schema.name, None, "separator", f"{file.name} looks separated by {words} ('{separator}')",
                       "expected commas", "write it with commas, or as Parquet")
             )  # fmt: skip
@@ -234,7 +232,7 @@ def _described(connection: duckdb.DuckDBPyConnection, table: str, relation: str)
     try:
         rows = connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
     except duckdb.Error as error:
-        raise Faulty(unreadable(table, first_line(error))) from error
+        raise FaultyTableError(unreadable(table, first_line(error))) from error
     return {str(row[0]): str(row[1]) for row in rows}
 
 
@@ -258,8 +256,8 @@ def first_line(error: Exception) -> str:
 def quoted(name: str) -> str:
     """A name as an SQL identifier.
 
-    >>> quoted('a "b"')
-    '"a ""b"""'
+    >>> quoted("order")
+    '"order"'
     """
     return '"' + name.replace('"', '""') + '"'
 
