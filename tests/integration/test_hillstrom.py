@@ -1,0 +1,75 @@
+"""The job on a real randomised experiment: base rates per arm are the published ones to the last digit."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from contract.intake import open_data
+from contract.loading import load_params
+from features.spine import decision_spine
+from features.timeline import build_timeline
+from tests.adapters.hillstrom import write_hillstrom
+
+PUBLISHED = {
+    "mens_email": (21_307, "18.276", "1.253", "1.4226"),
+    "womens_email": (21_387, "15.140", "0.884", "1.0772"),
+    "none": (21_306, "10.617", "0.573", "0.6528"),
+}
+"""Per arm: customers, visits in %, conversions in %, mean spend."""
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What the spine says of every decision."""
+
+    arm: np.ndarray
+    response: np.ndarray
+    margin_eur: np.ndarray
+    propensity: np.ndarray
+    left_out: dict[str, int]
+
+
+@pytest.fixture(scope="module")
+def hillstrom(shared_data, tmp_path_factory):
+    return write_hillstrom(shared_data / "hillstrom" / "hillstrom.csv.gz", tmp_path_factory.mktemp("hillstrom"))
+
+
+def labels(hillstrom, objective, folder):
+    params = load_params([hillstrom.params], [f"objective={objective}"])
+    intake = open_data(hillstrom.folder, params, as_of=hillstrom.as_of, quarantine=None)
+    timeline = build_timeline(intake, params, folder)
+    decisions = decision_spine(intake, timeline, params)
+    arms = np.array(["none", *params.outbound])
+    return Labels(
+        arms[decisions.spine.action],
+        decisions.response,
+        decisions.margin_eur,
+        decisions.propensity,
+        decisions.left_out,
+    )
+
+
+@pytest.fixture(scope="module")
+def visits(hillstrom, tmp_path_factory):
+    return labels(hillstrom, "visit", tmp_path_factory.mktemp("timeline_visit") / "timeline")
+
+
+@pytest.fixture(scope="module")
+def purchases(hillstrom, tmp_path_factory):
+    return labels(hillstrom, "buy", tmp_path_factory.mktemp("timeline_buy") / "timeline")
+
+
+@pytest.mark.parametrize("arm", PUBLISHED)
+def test_base_rates_are_the_published_ones(visits, purchases, arm):
+    customers, visit, conversion, spend = PUBLISHED[arm]
+    assert (visits.arm == arm).sum() == (purchases.arm == arm).sum() == customers
+    assert f"{100 * visits.response[visits.arm == arm].mean():.3f}" == visit
+    assert f"{100 * purchases.response[purchases.arm == arm].mean():.3f}" == conversion
+    assert f"{purchases.margin_eur[purchases.arm == arm].mean():.4f}" == spend
+
+
+def test_no_decision_is_left_out_and_each_was_drawn_with_one_third(visits):
+    assert len(visits.arm) == 64_000
+    assert sum(visits.left_out.values()) == 0
+    assert np.unique(visits.propensity).tolist() == [1 / 3]
