@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import lightgbm as lgb
 import numpy as np
@@ -68,8 +68,7 @@ class Manifest(Artefact):
     names: tuple[str, ...]
     categorical: tuple[str, ...]
     candidate: tuple[str, ...]
-    features: dict[str, Any]
-    demographic: dict[str, Any] = {}
+    features: str
     history: History
     response_calibration: BinaryMap
     intervals: Intervals

@@ -118,7 +118,6 @@ def choose_binary(
     none = binary_log_losses(probability, outcome)
     weight = np.ones(len(probability))
     return _chosen(
-        Unchanged(),
         fits,
         lambda m, rows: binary_log_losses(m.apply(probability[rows]), outcome[rows]),
         none,
@@ -147,23 +146,23 @@ def choose_multiclass(
         lambda rows: _fit_vector(probability[rows], label[rows], weight[rows]),
     ]
     none = losses(probability, np.arange(len(label)))
-    return _chosen(Unchanged(), fits, lambda m, rows: losses(m.apply(probability[rows]), rows), none, weight, customer)
+    return _chosen(fits, lambda m, rows: losses(m.apply(probability[rows]), rows), none, weight, customer)
 
 
 def _chosen(
-    unchanged: _Map,
     fits: list[Callable[[Ints], _Map]],
     losses: Callable[[_Map, Ints], Floats],
     none: Floats,
     weight: Floats,
     customer: Ints,
-) -> _Map:
+) -> _Map | Unchanged:
     """The map with the lowest cross-fitted loss among those that beat none by more than one standard error."""
     _, dense = np.unique(customer, return_inverse=True)
     if len(none) == 0 or dense.max() < _FOLDS:
-        return unchanged
+        return Unchanged()
     fold = dense % _FOLDS
-    best, best_gain = unchanged, 0.0
+    best: _Map | Unchanged = Unchanged()
+    best_gain = 0.0
     for fit in fits:
         gain = np.empty(len(none))
         for each in range(_FOLDS):

@@ -61,7 +61,12 @@ def judge_evidence(log: Log, params: Params) -> tuple[Evidence, ...]:
     A channel's effect is measured against no contact, so no claim about it is stronger than that about `none`.
     """
     none = _judged(log, params, NO_ACTION, "none")
+    if params.target.counts == "send":
+        reason = "a response counts only when it is tied to a send, so without contact it is 0 by definition"
+        none = none.model_copy(update={"verdict": "associational", "reason": reason})
     channels = (_judged(log, params, i, name) for i, name in enumerate(params.outbound, start=1))
+    if params.target.counts == "send":
+        return (none, *channels)
     return (none, *(_capped(each, none) for each in channels))
 
 
@@ -139,7 +144,8 @@ def _by_estimated(log: Log, least_share: float, action: int, name: str) -> tuple
                 f"{share:.0%} of the time (by decisions), so channel and season cannot be told apart"
             ),
         )
-    overlap = float((in_calendar & is_overlapping(log.estimated[:, action])).mean())
+    known = np.isfinite(log.estimated[:, action])
+    overlap = float((in_calendar & is_overlapping(log.estimated[:, action]))[known].mean()) if known.any() else 0.0
     if overlap < least_share:
         reason = f"no propensities are logged, and the estimated ones leave overlap in only {overlap:.0%} of decisions"
         return "associational", overlap, reason

@@ -6,6 +6,7 @@ halves by customer, so that no decision is judged by a model that saw its custom
 
 import lightgbm as lgb
 import numpy as np
+import numpy.typing as npt
 
 from models.artefact import Floats, Ints
 from models.boosting import Recipe, Table, boost, dataset
@@ -16,7 +17,14 @@ _LEAST = 1e-4
 
 
 def estimate_propensities(
-    table: Table, action: Ints, time_us: Ints, n_actions: int, *, seed: int, threads: int
+    table: Table,
+    action: Ints,
+    time_us: Ints,
+    typical: npt.NDArray[np.bool_],
+    n_actions: int,
+    *,
+    seed: int,
+    threads: int,
 ) -> Floats:
     """(n, n_actions): the estimated probability of every action at each decision; rows sum to one.
 
@@ -24,6 +32,7 @@ def estimate_propensities(
         table: (n, p), columns that do not depend on the action taken.
         action: (n,), the action taken.
         time_us: (n,), when.
+        typical: (n,), rows drawn without regard to action or answer; only they teach.
         n_actions: of the result; an action never taken gets probability 0.
         seed: of the fit.
         threads: of the fit.
@@ -31,7 +40,8 @@ def estimate_propensities(
     day = ((time_us - time_us.min()) / 86_400_000_000).astype(np.float32)
     matrix = np.column_stack([table.matrix, day])
     dated = Table(matrix, [*table.names, "calendar_day"], table.categorical, table.customer)
-    taken, label = np.unique(action, return_inverse=True)
+    taken = np.unique(action)
+    label = np.searchsorted(taken, action)
     result = np.zeros((len(action), n_actions))
     if len(taken) == 1:
         result[:, taken[0]] = 1.0
@@ -39,7 +49,7 @@ def estimate_propensities(
     half = np.unique(table.customer, return_inverse=True)[1] % 2
     random = np.random.default_rng(seed)
     for each in (0, 1):
-        outside, inside = np.flatnonzero(half != each), np.flatnonzero(half == each)
+        outside, inside = np.flatnonzero((half != each) & typical), np.flatnonzero(half == each)
         shares = _fitted(dated, label, len(taken), _sampled(outside, random), inside, seed, threads)
         result[np.ix_(inside, taken)] = shares
     return result

@@ -1,0 +1,103 @@
+"""Where training gets its rows from: columns of decisions, as the feature set computes them; keeps no matrix."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+
+from features.demographic import Customers, DemographicEncoder
+from features.events import Spine
+from features.grammar import Feature
+from features.matrix import FeatureSet
+from features.spine import Decisions
+from features.timeline import Timeline
+from models.artefact import Floats, Ints, Matrix
+
+
+class RowSource(Protocol):
+    """Gives the columns of any rows. `candidate` names those that depend on the row's action or campaign."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All columns, in order."""
+
+    @property
+    def categorical(self) -> tuple[str, ...]:
+        """Those that hold codes without order."""
+
+    @property
+    def candidate(self) -> tuple[str, ...]:
+        """Those that depend on the row's action or campaign."""
+
+    def matrix(self, spine: Spine) -> Matrix:
+        """(n_rows, n_columns) of rows that ascend by (customer, as_of)."""
+
+    def further(self, features: Sequence[Feature], spine: Spine) -> Matrix:
+        """(n_rows, n_features) of features that are no columns of the model."""
+
+    def to_json(self) -> str:
+        """All that serving needs to compute the same columns."""
+
+
+@dataclass(frozen=True)
+class FeatureRows:
+    """Rows of a timeline; `customers` is the demographic table by customer number."""
+
+    features: FeatureSet
+    timeline: Timeline
+    customers: Customers
+    threads: int
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All columns, in order."""
+        return self.features.names
+
+    @property
+    def categorical(self) -> tuple[str, ...]:
+        """Those that hold codes without order."""
+        return self.features.categorical
+
+    @property
+    def candidate(self) -> tuple[str, ...]:
+        """Those that depend on the row's action or campaign."""
+        return self.features.candidate
+
+    def matrix(self, spine: Spine) -> Matrix:
+        """(n_rows, n_columns) of rows that ascend by (customer, as_of)."""
+        return self.features.matrix(self.timeline, spine, self.customers, threads=self.threads)
+
+    def further(self, features: Sequence[Feature], spine: Spine) -> Matrix:
+        """(n_rows, n_features) of features that are no columns of the model."""
+        nobody = DemographicEncoder(())
+        other = replace(self.features, features=tuple(features), demographic=nobody, row_columns=())
+        unknown = Customers((), np.empty((self.timeline.n_customers, 0)))
+        return other.matrix(self.timeline, spine, unknown, threads=self.threads)
+
+    def to_json(self) -> str:
+        """All that serving needs to compute the same columns."""
+        return self.features.to_json()
+
+
+def spine_rows(spine: Spine, rows: Ints) -> Spine:
+    """The given rows of a spine; they must ascend."""
+    return Spine(spine.customer[rows], spine.as_of_us[rows], spine.action[rows], spine.category[rows])
+
+
+def with_each_action(spine: Spine, n_actions: int) -> Spine:
+    """Every row once with each action, side by side, in order of the actions."""
+    return Spine(
+        customer=np.repeat(spine.customer, n_actions),
+        as_of_us=np.repeat(spine.as_of_us, n_actions),
+        action=np.tile(np.arange(n_actions, dtype=np.int16), len(spine)),
+        category=np.repeat(spine.category, n_actions),
+    )
+
+
+def counted_propensity(decisions: Decisions, estimated: Floats | None) -> Floats:
+    """The propensity of the action taken, (n,): logged where it was, else estimated, else NaN."""
+    if estimated is None:
+        return decisions.propensity
+    taken = estimated[np.arange(len(decisions)), decisions.spine.action]
+    return np.where(np.isfinite(decisions.propensity), decisions.propensity, taken)
