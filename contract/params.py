@@ -141,6 +141,7 @@ class Planning(Section):
     contacts_per_customer: Annotated[int, Field(ge=1, le=1)]
     holdout_share: Annotated[float, Field(ge=0, lt=1)]
     explore_share: Annotated[float, Field(ge=0, lt=1)]
+    explore_limit_share: Share
     budget_eur: NonNegative | None
     capacities: dict[str, Annotated[int, Field(ge=0)]]
     minimums: dict[str, Annotated[int, Field(ge=0)]]
