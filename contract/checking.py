@@ -17,7 +17,7 @@ from contract.files import atomic_file
 from contract.params import CustomersTable, Params, Table
 from contract.reading import DELIVERED, Reading, further_columns, guess_types, note, read_columns
 from contract.report import Fault, Severity, TableReport, Value, plural, shown
-from contract.rules import Moments, Rule, declared, rules_of, suggestion
+from contract.rules import Moments, Rule, declared, mapping_remedy, rules_of, suggestion
 from contract.sources import Source, fatal, literal, quoted
 from contract.tables import CONSENTS, CUSTOMERS, INTERACTIONS, Schema, Type
 
@@ -262,11 +262,10 @@ def _fault(bench: Bench, schema: Schema, rule: Rule, counts: _Counts, count: int
     else:
         found += " NaN" if rule.name == "nan" else " none"
     severity, expected = rule.severity, rule.expected
+    remedy = suggestion(rule, values, declared(rule, bench.params))
     if rule.name == "unreadable" and count == counts.filled[rule.column]:
         severity, expected = Severity.FATAL, f"none of the column can be read; {rule.expected}"
-    remedy = suggestion(rule, values, declared(rule, bench.params))
-    if severity == Severity.FATAL and schema.lenient and rule.name == "unreadable":
-        remedy = f"mend the source or map the values under tables.{schema.name}.values"
+        remedy = mapping_remedy(schema, rule.column)
     return Fault(schema.name, rule.column, rule.name, severity, found, expected, remedy, count, values)
 
 
@@ -278,7 +277,8 @@ def _copy_faults(bench: Bench, schema: Schema, copies: _Copies) -> list[Fault]:
     ):
         if not count:
             continue
-        ids = quoted((schema.key or ("customer_id",))[0])
+        column = schema.key[0] if len(schema.key) == 1 else None
+        ids = column or "customer_id"
         values, more = _first_values(bench, f"SELECT {ids} AS v FROM {_copies_table(schema)} WHERE {condition}")
         if name == "duplicate":
             found = "1 exact copy of" if count == 1 else f"{count:,} exact copies of"
@@ -286,7 +286,7 @@ def _copy_faults(bench: Bench, schema: Schema, copies: _Copies) -> list[Fault]:
         else:
             found = f"{plural(count, 'row')} with other content than another of the same {', '.join(schema.key)}:"
             expected = "of each the row that sorts first by its columns is kept"
-        faults.append(Fault(schema.name, ids.strip('"'), name, Severity.QUARANTINED, f"{found} {shown(values, more)}",
+        faults.append(Fault(schema.name, column, name, Severity.QUARANTINED, f"{found} {shown(values, more)}",
                             expected, "remove them at the source", count, values))  # fmt: skip
     return faults
 

@@ -100,7 +100,7 @@ def storage_errors(target: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if not _is_storage(error):
+        if not _is_storage(error, target):
             raise
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).splitlines()[0]
         raise StorageError(
@@ -108,9 +108,10 @@ def storage_errors(target: Path) -> Iterator[None]:
         ) from error
 
 
-def _is_storage(error: Exception) -> bool:
+def _is_storage(error: Exception, target: Path) -> bool:
     if isinstance(error, PermissionError):
-        return True
+        # An input that may not be read is no fault of the disk.
+        return Path(str(error.filename)).is_relative_to(target.parent)
     known = isinstance(error, OSError) and error.errno in _STORAGE_ERRORS
     return known or "No space left on device" in str(error) or "File too large" in str(error)
 
@@ -134,7 +135,10 @@ def _refuse_foreign(path: Path) -> None:
 
 def _beside(path: Path) -> Path:
     """A hidden, unused name in the folder of `path`, after removing what dead runs left there for the same target."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UsageError(f"{path}: {error.filename} is a file, not a folder; name another place") from error
     for leftover in path.parent.glob(f".{_escaped(path.name)}.*{_SUFFIX}*"):
         if _is_dead(leftover.name):
             shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink(missing_ok=True)

@@ -132,7 +132,7 @@ def _expression(column: Column, field_: str, type_: str, settings: Table) -> tup
     raw = f"nullif({field_}, '')" if type_ == "VARCHAR" else field_
     expression = {Type.TIME: _as_time, Type.NUMBER: _as_number, Type.FLAG: _as_flag}[column.type](field_, raw, type_)
     if expression is None:
-        return f"CAST(NULL AS {column.type})", raw
+        return f"CAST(NULL AS {column.type})", _text(field_, type_)
     return _defaulted(expression, column), raw if _may_fail(column, type_) else None
 
 

@@ -89,7 +89,7 @@ def suggestion(rule: Rule, values: Sequence[Value], names: Iterable[str]) -> str
     for value in values:
         near = difflib.get_close_matches((value.text or "").lower(), list(names), n=1, cutoff=0.6)
         if near and value.text:
-            return f"{rule.remedy}: {{{rule.column}: {{{value.text}: {near[0]}}}}}"
+            return f"{rule.remedy}: {{{value.text}: {near[0]}}}"
     return rule.remedy
 
 
@@ -117,7 +117,8 @@ def _nulls(schema: Schema, reading: Reading) -> Iterator[Rule]:
     for column in schema.columns:
         if column.required and not column.nullable:
             name = quoted(column.name)
-            raw = f" AND {quoted(column.name + '?')} IS NULL" if column.name in reading.checked else ""
+            told_apart = column.name in reading.checked and column.name not in reading.nans
+            raw = f" AND {quoted(column.name + '?')} IS NULL" if told_apart else ""
             yield _quarantine(column.name, "null", f"{name} IS NULL{raw}", "expected a value in every row",
                               "fill it at the source")  # fmt: skip
 
@@ -134,14 +135,21 @@ def _unreadable(schema: Schema, reading: Reading) -> Iterator[Rule]:
             continue
         raw = quoted(column.name + "?")
         predicate = f"{raw} IS NOT NULL AND {quoted(column.name)} IS NULL"
-        if column.name in reading.nans and not column.required:
+        if column.name in reading.nans:
+            if column.required:
+                continue  # A NaN where a number must be is a null.
             yield Rule(column.name, "nan", Severity.NOTE, predicate, None, "NaN is read as missing", "")
         elif schema.lenient and not column.required:
             yield Rule(column.name, "unreadable", Severity.NOTE, predicate, raw, expected[column.type],
                        "it is read as missing")  # fmt: skip
         else:
-            remedy = f"mend the source or map the value under tables.{schema.name}.values"
-            yield _quarantine(column.name, "unreadable", predicate, expected[column.type], remedy, raw)
+            yield Rule(column.name, "unreadable", Severity.FATAL, predicate, raw, expected[column.type],
+                       mapping_remedy(schema, column.name))  # fmt: skip
+
+
+def mapping_remedy(schema: Schema, column: str) -> str:
+    """What to do about values that cannot be read."""
+    return f"mend the source or map the value under tables.{schema.name}.values.{column}; '' reads as missing"
 
 
 def _signup(moments: Moments) -> Iterator[Rule]:
@@ -228,7 +236,7 @@ def _consents(params: Params) -> Iterator[Rule]:
 def _campaigns() -> Iterator[Rule]:
     for column, names in (("objective", CAMPAIGN_OBJECTIVES), ("type", CAMPAIGN_TYPES)):
         yield _note(column, "undeclared", f"{column} NOT IN ({listed(names)})", f"the contract has {', '.join(names)}",
-                    f"map it under tables.{CAMPAIGNS}.values")  # fmt: skip
+                    f"map it under tables.{CAMPAIGNS}.values.{column}")  # fmt: skip
 
 
 def _propensities(params: Params) -> Iterator[Rule]:
@@ -245,7 +253,7 @@ def _undeclared(table: str, column: str, names: Iterable[str], remedy: str) -> R
     shown = list(names)
     told = ", ".join(shown[:_LISTED]) + (", …" if len(shown) > _LISTED else "")
     return Rule(column, "undeclared", Severity.FATAL, f"{column} NOT IN ({listed(shown)})", column,
-                f"declared {column}s are {told}", f"{remedy} tables.{table}.values")  # fmt: skip
+                f"declared {column}s are {told}", f"{remedy} tables.{table}.values.{column}")  # fmt: skip
 
 
 def _negative(column: str, remedy: str) -> Rule:
