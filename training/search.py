@@ -1,0 +1,139 @@
+"""Looks for the parameters of the response model by log loss on later decisions; never sees the rows that judge.
+
+All trials share one binned Dataset. Trials are kept in SQLite, so that a killed search goes on where it stopped; one
+trial alone needs no search and takes the parameters that did well on simulated retailers.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightgbm as lgb
+import numpy as np
+import numpy.typing as npt
+
+from contract.params import Profile
+from models.boosting import Recipe, Table, boost, dataset
+
+Told = Callable[[float, float], None]
+"""Told units done and in all."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """The winner: its recipe, its booster with the best number of trees, its loss where it chose, and trials run."""
+
+    recipe: Recipe
+    booster: lgb.Booster
+    trees: int
+    loss: float
+    trials: int
+
+
+@dataclass(frozen=True)
+class Task:
+    """What to learn, and where to choose: tables with outcomes (n,), 0 or 1."""
+
+    learn: Table
+    outcome: npt.NDArray[np.generic]
+    choose: Table
+    choose_outcome: npt.NDArray[np.generic]
+    seed: int
+    threads: int
+
+
+def search_recipe(task: Task, profile: Profile, storage: Path | None, study: str, told: Told) -> Found:
+    """The best recipe within the profile's trials and time.
+
+    Args:
+        task: the data.
+        profile: trials, trees at most, minutes at most.
+        storage: the SQLite file that keeps trials; None keeps them in memory.
+        study: names the search; the same data and parameters must give the same name, others another.
+        told: of the progress.
+    """
+    data = dataset(task.learn, task.outcome, None, task.threads)
+    watched = data.create_valid(task.choose.matrix, task.choose_outcome.astype(np.float32))
+    trials = 1
+    recipe = Recipe(trees=profile.trees)
+    if profile.trials > 1:
+        recipe, trials = _searched(task, data, watched, profile, storage, study, told)
+
+    def grown(tree: int, loss: float) -> None:
+        told(trials - 1 + tree / recipe.trees, trials)
+
+    booster, trees, loss = boost(
+        data, recipe, classes=1, watched=watched, seed=task.seed, threads=task.threads, after_tree=grown
+    )
+    told(trials, trials)
+    return Found(recipe, booster, trees, loss, trials)
+
+
+def _searched(
+    task: Task,
+    data: lgb.Dataset,
+    watched: lgb.Dataset,
+    profile: Profile,
+    storage: Path | None,
+    name: str,
+    told: Told,
+) -> tuple[Recipe, int]:
+    """The best recipe of an Optuna study that goes on where an earlier one of the same name stopped."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    if storage is not None:
+        storage.parent.mkdir(parents=True, exist_ok=True)
+    study = optuna.create_study(
+        study_name=name,
+        storage=None if storage is None else f"sqlite:///{storage}",
+        load_if_exists=True,
+        sampler=optuna.samplers.TPESampler(seed=task.seed),
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=30, interval_steps=10),
+    )
+    if not study.trials:
+        default = Recipe(trees=profile.trees).model_dump(exclude={"trees"})
+        study.enqueue_trial(default)
+    finished = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
+    done = len(study.get_trials(deepcopy=False, states=finished))
+    deadline = None if profile.timeout_minutes is None else time.monotonic() + 60 * profile.timeout_minutes
+
+    def objective(trial: Any) -> float:
+        def grown(tree: int, loss: float) -> None:
+            trial.report(loss, tree)
+            if trial.should_prune():
+                raise optuna.TrialPruned
+            if deadline is not None and time.monotonic() > deadline and trial.number > 0:
+                raise optuna.TrialPruned
+
+        _, _, loss = boost(
+            data,
+            _suggested(trial, profile.trees),
+            classes=1,
+            watched=watched,
+            seed=task.seed,
+            threads=task.threads,
+            after_tree=grown,
+        )
+        told(min(trial.number + 1, profile.trials), profile.trials + 1)
+        return loss
+
+    if done < profile.trials:
+        left = None if deadline is None else max(1.0, deadline - time.monotonic())
+        study.optimize(objective, n_trials=profile.trials - done, timeout=left)
+    best = study.best_trial.params
+    return Recipe(trees=profile.trees, **best), len(study.trials)
+
+
+def _suggested(trial: Any, trees: int) -> Recipe:
+    return Recipe(
+        trees=trees,
+        learning_rate=trial.suggest_float("learning_rate", 0.02, 0.2, log=True),
+        leaves=trial.suggest_int("leaves", 7, 63, log=True),
+        rows_per_leaf=trial.suggest_int("rows_per_leaf", 50, 1000, log=True),
+        lambda_l2=trial.suggest_float("lambda_l2", 0.1, 100.0, log=True),
+        feature_fraction=trial.suggest_float("feature_fraction", 0.15, 0.9),
+        category_smooth=trial.suggest_float("category_smooth", 5.0, 100.0, log=True),
+    )
