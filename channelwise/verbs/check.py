@@ -1,5 +1,6 @@
 """`channelwise check`: everything that is wrong with the input tables, in one report; changes nothing."""
 
+from json import dumps
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +28,6 @@ def check(
     from contract.intake import check_data
 
     report = check_data(data, read_params(params, assignments), as_of=read_time(as_of), quarantine=quarantine)
-    say(report.as_json() if json else report.text())
+    say(dumps(report.as_json(), indent=2, ensure_ascii=False) if json else report.text())
     if report.fatal:
         raise typer.Exit(DataError.exit_code)
