@@ -1,0 +1,62 @@
+"""A small retailer to run every command on: where its files lie, and the words of each command."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from simulation.config import RetailerConfig
+from simulation.retailer import write_retailer
+from tests.adapters.command_line import Ran
+
+AS_OF = "2026-11-01T00:00:00Z"
+DAY_BEFORE = "2026-10-31T00:00:00Z"
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """Where a small retailer's tables, registry and outputs lie, and how each command is called on them."""
+
+    folder: Path
+    campaign: str
+
+    @property
+    def data(self) -> Path:
+        """The input tables."""
+        return self.folder / "shop"
+
+    @property
+    def registry(self) -> str:
+        """Tracking and registry of its own."""
+        return f"sqlite:///{self.folder / 'registry.db'}"
+
+    @property
+    def scores(self) -> Path:
+        """Scores of the audience at `AS_OF`."""
+        return self.folder / "scores.parquet"
+
+    def features(self, out: Path, as_of: str = AS_OF) -> list[object]:
+        """Words of `features`."""
+        return ["features", "--data", self.data, "--out", out, "--as-of", as_of]
+
+    def train(self) -> list[object]:
+        """Words of `train`."""
+        return ["train", "--data", self.data, "--as-of", AS_OF, "--profile", "quick", "--registry", self.registry]
+
+    def score(self, out: Path, as_of: str = AS_OF) -> list[object]:
+        """Words of `score`."""
+        words = ["score", "--data", self.data, "--audience", self.data / "audience.parquet", "--as-of", as_of]
+        return [*words, "--campaign", self.campaign, "--out", out, "--registry", self.registry]
+
+    def plan(self, out: Path, budget: float = 50.0) -> list[object]:
+        """Words of `plan`."""
+        return ["plan", "--scores", self.scores, "--out", out, "--budget", budget]
+
+
+def new_workplace(folder: Path) -> Workplace:
+    """A simulated retailer of 2,000 customers in `folder`."""
+    summary = write_retailer(RetailerConfig(2_000, seed=3), folder / "shop")
+    return Workplace(folder, summary.campaign_id)
+
+
+def succeeded(ran: Ran) -> None:
+    """Fails the test with what the command printed, unless it ended well."""
+    assert ran.code == 0, f"exit {ran.code}\n{ran.out}\n{ran.err}"
