@@ -63,6 +63,22 @@ class Column:
         return {"age": "years", "days": "days", "level": "level"}.get(self.reading, "as given")
 
 
+@dataclass(frozen=True, eq=False)
+class Customers:
+    """What the columns hold of every customer of a timeline, apart from any as_of.
+
+    names: (k,) of the features; values: float64 (n_customers, k) by customer number, NaN missing. A level is its index,
+    an unknown one the index after the last; times are microseconds since 1970 UTC.
+    """
+
+    names: tuple[str, ...]
+    values: npt.NDArray[np.float64]
+
+    def nobody(self) -> "Customers":
+        """A single customer of whom nothing is known."""
+        return Customers(self.names, np.full((1, len(self.names)), np.nan))
+
+
 @dataclass(frozen=True)
 class DemographicEncoder:
     """The demographic columns with the levels learned in training; applying it learns nothing."""
@@ -94,10 +110,8 @@ class DemographicEncoder:
         except (KeyError, TypeError) as error:
             raise ArtefactError(f"demographic encoder: is damaged ({error!r}); train again") from error
 
-    def table(self, intake: Source, timeline: Timeline) -> npt.NDArray[np.float64]:
-        """(n_customers, k) what the columns hold of each customer of the timeline, apart from any as_of; NaN missing.
-
-        A level is its index, an unknown one the index after the last; times are microseconds since 1970 UTC.
+    def table(self, intake: Source, timeline: Timeline) -> Customers:
+        """The columns of every customer of the timeline.
 
         Raises:
             DataError: A column that training had is missing.
@@ -114,16 +128,23 @@ class DemographicEncoder:
                 number = batch["number"].to_numpy()
                 for at, column in enumerate(self.columns):
                     values[number, at] = _numbers(batch[f"c{at}"], column)
-        return values
+        return Customers(self.names, values)
 
-    def encode(self, table: npt.NDArray[np.float64], spine: Spine) -> npt.NDArray[np.float32]:
+    def encode(self, customers: Customers, spine: Spine) -> npt.NDArray[np.float32]:
         """(n_rows, k) the features of each row of the spine at its own as_of.
 
         Args:
-            table: (n_customers, k) as `table` gives it.
+            customers: As `table` gives them, from this encoder or from one with more columns.
             spine: (n_rows,) rows; customer -1 is nobody, and all is missing.
+
+        Raises:
+            UsageError: The customers lack a column of this encoder.
         """
-        values = table[spine.customer]
+        lacking = [name for name in self.names if name not in customers.names]
+        if lacking:
+            raise UsageError(f"customers: lack {', '.join(lacking)}; read them by the table of this encoder")
+        columns = np.array([customers.names.index(name) for name in self.names], np.int64)
+        values = customers.values[np.ix_(spine.customer, columns)]
         values[spine.customer == UNKNOWN_CUSTOMER] = np.nan
         for at, column in enumerate(self.columns):
             if column.reading == "age":

@@ -4,6 +4,7 @@ Every engine hands over the same rows in the same order, so what follows does no
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Protocol
@@ -11,6 +12,7 @@ from typing import Any, Final, Protocol
 import duckdb
 import pyarrow as pa
 
+from contract.errors import StorageError
 from features.encoding import Clock
 from features.events import EventCode
 
@@ -25,6 +27,22 @@ CAMPAIGNS: Final = """(
 """One row a campaign, whatever the table holds."""
 
 CENTS: Final = "CAST(round_even(coalesce(value, 0) * 100, 0) AS BIGINT)"
+
+
+@contextmanager
+def bounded(stage: str) -> Iterator[None]:
+    """Says which parameter to raise where DuckDB's memory and spill do not suffice.
+
+    Raises:
+        StorageError: in place of DuckDB's own error.
+    """
+    try:
+        yield
+    except duckdb.OutOfMemoryException as error:
+        raise StorageError(
+            f"{stage}: memory and spill do not suffice ({str(error).splitlines()[0]}); raise "
+            "resources.duckdb_memory_gb or resources.duckdb_spill_gb"
+        ) from error
 
 
 class Source(Protocol):

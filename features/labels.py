@@ -151,7 +151,7 @@ def tied_outcomes(connection: duckdb.DuckDBPyConnection, window: Window, params:
     """
     answers = params.kinds_of(Role.ANSWER, Role.OWN_STEP)
     is_answer, is_counted = _one_of("kind", answers), _one_of("kind", params.target.kinds)
-    found = connection.execute(f"""
+    found = connection.sql(f"""
         WITH steps AS (
             SELECT number, epoch_us(occurred_at) AS time_us, kind, channel, campaign_id, send_id, {CENTS} AS cents
             FROM interactions JOIN {NUMBERED} USING (customer_id)
@@ -176,12 +176,13 @@ def tied_outcomes(connection: duckdb.DuckDBPyConnection, window: Window, params:
         SELECT row, bool_or({is_answer}) AS answered, count_if({is_counted}) AS steps,
                sum(CASE WHEN {is_counted} THEN cents ELSE 0 END) AS cents
         FROM tied WHERE row IS NOT NULL AND time_us < sent_us + {horizon_us(params)}
-        GROUP BY row ORDER BY row""").fetchnumpy()  # noqa: S608  kinds are declared names, quoted; the rest is ours
+        GROUP BY row ORDER BY row""").to_arrow_table()  # noqa: S608  kinds are declared names, quoted; the rest is ours
+    columns = {name: found[name].to_numpy() for name in ("row", "answered", "steps", "cents")}
     return TiedOutcomes(
-        row=found["row"].astype(np.int64),
-        answered=found["answered"].astype(bool),
-        steps=found["steps"].astype(np.int64),
-        cents=found["cents"].astype(np.int64),
+        row=columns["row"].astype(np.int64),
+        answered=columns["answered"].astype(bool),
+        steps=columns["steps"].astype(np.int64),
+        cents=columns["cents"].astype(np.int64),
     )
 
 

@@ -23,7 +23,7 @@ from features.blocks import no_events, sliced
 from features.catalogue import default_features
 from features.compiler import Program, compile_program, learn_base_rates, select_features
 from features.declarations import feature_from_tree, feature_to_tree
-from features.demographic import DemographicEncoder, fit_demographic
+from features.demographic import Customers, DemographicEncoder, fit_demographic
 from features.encoding import codebook_from_tree, codebook_to_tree, continues, stable_json
 from features.engines import Source
 from features.events import Codebook, Events, Spine
@@ -38,8 +38,6 @@ BLOCK_ROWS: Final = 16_384
 BLOCK_EVENTS: Final = 1_000_000
 
 Matrix = npt.NDArray[np.float32]
-Customers = npt.NDArray[np.float64]
-"""(n_customers, k) as `DemographicEncoder.table` gives it."""
 
 
 class Described(NamedTuple):
@@ -162,7 +160,7 @@ class FeatureSet:
         Args:
             events: Whole customers' events, coded by this set's codebook; every customer of the spine is among them.
             spine: (n_rows,) rows, ascending by (customer, as_of).
-            customers: (n_customers, all of the demographic encoder's columns), by customer number.
+            customers: As `DemographicEncoder.table` gives them, of this set or of one from which it was selected.
             out: (n_rows, n_columns) C-ordered.
         """
         if self.features:
@@ -226,8 +224,8 @@ class FeatureSet:
         part = _rows_of(spine, rows)
         block = buffer[: len(part)]
         if part.customer[0] == UNKNOWN_CUSTOMER:
-            nobody = np.full((1, customers.shape[1]), np.nan)
-            self.compute(events, replace(part, customer=np.zeros(len(part), np.int64)), nobody, block)
+            alike = replace(part, customer=np.zeros(len(part), np.int64))
+            self.compute(events, alike, customers.nobody(), block)
         else:
             self.compute(sliced(events, int(part.customer[0]), int(part.customer[-1]) + 1), part, customers, block)
         return block
@@ -299,8 +297,8 @@ def _work(timeline: Timeline, spine: Spine, block_rows: int) -> Iterator[tuple[E
     """Parts of the spine of at most `block_rows` rows, each within one block of events."""
     if len(spine) and (np.any(np.diff(spine.customer) < 0) or spine.customer[-1] >= timeline.n_customers):
         raise UsageError(
-            f"spine: customers do not ascend or exceed the timeline's {timeline.n_customers}; sort by (customer, as_of) "
-            "and number them by Timeline.customers_of"
+            f"spine: customers do not ascend or exceed the timeline's {timeline.n_customers}; sort by (customer, "
+            "as_of) and number them by Timeline.customers_of"
         )
     unknown = int(np.searchsorted(spine.customer, 0))
     for rows in _parts(0, unknown, block_rows):

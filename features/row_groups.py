@@ -20,8 +20,10 @@ class GroupWriter:
     def __init__(self, path: Path, n_customers: int, types: tuple[np.dtype[Any], ...], group_events: int) -> None:
         self._types = types
         named = zip(COLUMNS, types, strict=True)
-        schema = pa.schema([pa.field(name, pa.from_numpy_dtype(type_), nullable=False) for name, type_ in named])
-        self._file = pq.ParquetWriter(path, schema, compression="lz4", use_dictionary=False, write_statistics=False)
+        self._schema = pa.schema([pa.field(name, pa.from_numpy_dtype(type_), nullable=False) for name, type_ in named])
+        self._file = pq.ParquetWriter(
+            path, self._schema, compression="lz4", use_dictionary=False, write_statistics=False
+        )
         self._group_events = group_events
         self._counts = np.zeros(n_customers, np.int64)
         self._waiting: list[tuple[npt.NDArray[Any], ...]] = []
@@ -73,4 +75,4 @@ class GroupWriter:
         self._counts[first : last + 1] += np.bincount(number - number[0], minlength=last - first + 1)
         for digest, column in zip(self._hashes, columns, strict=True):
             digest.update(column.tobytes())
-        self._file.write_table(pa.table(dict(zip(COLUMNS, columns, strict=True))), row_group_size=len(number))
+        self._file.write_table(pa.table(list(columns), schema=self._schema), row_group_size=len(number))

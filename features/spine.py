@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from contract.kinds import HELD_OUT, SENT
 from contract.params import Params
-from features.engines import CAMPAIGNS, NUMBERED, Source, create_from_arrow, number_customers
+from features.engines import CAMPAIGNS, NUMBERED, Source, bounded, create_from_arrow, number_customers
 from features.events import NO_ACTION, NO_CATEGORY, Codebook, Spine
 from features.labels import horizon_us, label
 from features.timeline import Timeline
@@ -49,6 +49,7 @@ class Decisions:
         return len(self.spine)
 
 
+@bounded("decisions")
 def decision_spine(intake: Source, timeline: Timeline, params: Params) -> Decisions:
     """Every `sent` and `held_out` in the timeline's window, outside transactional campaigns, whose horizon is over.
 
@@ -56,6 +57,9 @@ def decision_spine(intake: Source, timeline: Timeline, params: Params) -> Decisi
         intake: The same accepted rows from which the timeline was built.
         timeline: Numbers the customers; its window's end is the last moment that a horizon may reach.
         params: Outbound channels and the objective.
+
+    Raises:
+        StorageError: Memory and spill do not suffice.
     """
     connection = intake.connection
     number_customers(connection, timeline.ids)
@@ -101,7 +105,8 @@ def _gather_sends(connection: duckdb.DuckDBPyConnection, timeline: Timeline, par
     connection.execute(f"""
         CREATE OR REPLACE TEMP TABLE sends AS
         WITH found AS (
-            SELECT number, epoch_us(occurred_at) AS time_us, kind, channel, campaign_id, send_id, propensity, transactional,
+            SELECT number, epoch_us(occurred_at) AS time_us, kind, channel, campaign_id, send_id, propensity,
+                   transactional,
                    CASE WHEN kind = '{HELD_OUT}' THEN {NO_ACTION} ELSE outbound_actions.value END AS action,
                    coalesce(category_numbers.value, {NO_CATEGORY}) AS category
             FROM interactions JOIN {NUMBERED} USING (customer_id) LEFT JOIN {CAMPAIGNS} USING (campaign_id)

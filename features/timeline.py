@@ -26,7 +26,7 @@ from contract.params import Params
 from contract.progress import Progress, silent
 from features.blocks import chosen, holds_any, joined, no_events, split
 from features.encoding import Clock, built_codebook, codebook_from_tree, codebook_to_tree, fitting_clock, stable_json
-from features.engines import DuckdbEngine, Source, Window
+from features.engines import DuckdbEngine, Source, Window, bounded
 from features.events import US_PER_DAY, Codebook, Events
 from features.row_groups import COLUMNS, GROUP_EVENTS, GroupWriter
 
@@ -135,6 +135,7 @@ class Timeline:
         return Events(first, offsets, self.clock.time_us(tick), code, cents.astype(np.int64))
 
 
+@bounded("timeline")
 def build_timeline(
     intake: Source,
     params: Params,
@@ -156,7 +157,7 @@ def build_timeline(
 
     Raises:
         DataError: A customer id occurs twice, or the events need more than 65,536 codes.
-        StorageError: The folder cannot be written; an older timeline there is whole.
+        StorageError: The folder cannot be written, or memory and spill do not suffice; an older timeline is whole.
     """
     engine = DuckdbEngine(intake.connection)
     window = kept_window(intake.as_of, params)
