@@ -1,4 +1,4 @@
-"""The plain rules that a model must beat: one channel for all, last channel, most engaged, most clicked; learns nothing.
+"""The plain rules that a model must beat: one channel for all, last, most engaged, most clicked; learns nothing.
 
 Each is a policy: for every decision the action that the rule would have taken, from what was known then.
 """

@@ -61,7 +61,7 @@ def search_recipe(task: Task, profile: Profile, storage: Path | None, study: str
     if profile.trials > 1:
         recipe, trials = _searched(task, data, watched, profile, storage, study, told)
 
-    def grown(tree: int, loss: float) -> None:
+    def grown(tree: int, _loss: float) -> None:
         told(trials - 1 + tree / recipe.trees, trials)
 
     booster, trees, loss = boost(
