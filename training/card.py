@@ -1,0 +1,97 @@
+"""The model card as text: what a data scientist asks first, and what the data cannot carry; computes nothing."""
+
+from collections.abc import Iterator
+
+from training.evaluation import Quality
+from training.policy_value import Estimate, PolicyValue
+from training.promotion import CHALLENGER
+from training.report import TrainingReport
+
+_SETS = {"out_of_time": "later decisions", "out_of_customer": "customers never trained on"}
+
+
+def card_text(report: TrainingReport) -> str:
+    """The card as plain text, lines of at most about 110 characters."""
+    parts = [_heading, _rows, _rates, _evaluation, _preferences, _policies, _evidence]
+    lines = [line for part in parts for line in (*part(report), "")]
+    return "\n".join([*lines, f"Verdict: {report.verdict.text}", ""])
+
+
+def _heading(report: TrainingReport) -> Iterator[str]:
+    yield f"Model {report.model_version} for objective '{report.objective}'"
+    s = report.settings
+    yield (
+        f"{s['trees']} trees of {s['leaves']} leaves from {s['trials']} trial(s); calibration: {s['calibration']}; "
+        f"at least {s['fewest_customers']} customers behind every leaf"
+    )
+
+
+def _rows(report: TrainingReport) -> Iterator[str]:
+    yield "Decisions: " + ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in report.rows.items())
+    left_out = ", ".join(f"{count:,} {reason}" for reason, count in report.left_out.items() if count)
+    yield f"Left out: {left_out or 'none'}"
+    yield f"Split: {report.split_note}"
+
+
+def _rates(report: TrainingReport) -> Iterator[str]:
+    yield f"{'Base rates':24}{'decisions':>11}{'responses':>11}{'rate':>9}"
+    for name, (decisions, responses, rate) in report.base_rates.items():
+        yield f"  {name:22}{decisions:>11,}{responses:>11,}{rate:>9.2%}"
+
+
+def _evaluation(report: TrainingReport) -> Iterator[str]:
+    for rows, found in report.evaluation.items():
+        yield f"On {_SETS.get(rows, rows)} ({rows.replace('_', ' ')})"
+        yield f"  {'':14}{'predictor':22}{'rows':>9}{'rate':>8}{'AUC':>8}{'log loss':>10}{'cal. error':>12}"
+        for group, qualities in found.items():
+            for name, quality in qualities.items():
+                yield f"  {group:14}{name:22}{_measures(quality)}"
+        yield from (f"  {line}" for line in _concessions(found["all"]))
+
+
+def _measures(q: Quality) -> str:
+    auc = "–" if q.auc is None else f"{q.auc:.4f}"
+    return f"{q.rows:>9,}{q.base_rate:>8.2%}{auc:>8}{q.log_loss:>10.5f}{q.calibration_error:>12.4f}"
+
+
+def _concessions(qualities: dict[str, Quality]) -> Iterator[str]:
+    """Where something plainer wins, said plainly."""
+    model = qualities[CHALLENGER]
+    for name, other in qualities.items():
+        if name == CHALLENGER:
+            continue
+        won = ["log loss"] if other.log_loss < model.log_loss else []
+        won += ["AUC"] if other.auc is not None and model.auc is not None and other.auc > model.auc else []
+        won += ["calibration error"] if other.calibration_error < model.calibration_error else []
+        if won:
+            yield f"{name} wins here in {' and '.join(won)}"
+
+
+def _preferences(report: TrainingReport) -> Iterator[str]:
+    yield "Preferred channel, held-out rows: log loss and share named first, beside the same shares for everybody"
+    for head, q in report.preferences.items():
+        losses = f"{q.log_loss:.4f} against {q.log_loss_of_shares:.4f}"
+        yield f"  {head:14}{q.rows:>9,} rows   {losses}   {q.top_1:.1%} against {q.top_1_of_shares:.1%}"
+
+
+def _policies(report: TrainingReport) -> Iterator[str]:
+    yield "Value of a policy without limits, EUR per decision (90 % or as planning.interval says)"
+    for each in report.policies:
+        yield f"  {each.name:22}{_valued(each)}"
+
+
+def _valued(value: PolicyValue) -> str:
+    if value.refused or value.snips is None or value.doubly_robust is None:
+        return "not shown: " + "; ".join(value.refused)
+    size = f"effective decisions {value.effective_size:,.0f}, unsupported {value.unsupported:.0%}"
+    return f"doubly robust {_interval(value.doubly_robust)}  SNIPS {_interval(value.snips)}  {size}"
+
+
+def _interval(each: Estimate) -> str:
+    return f"{each.value:.4f} [{each.lower:.4f}, {each.upper:.4f}]"
+
+
+def _evidence(report: TrainingReport) -> Iterator[str]:
+    yield "What the log can carry"
+    for each in report.evidence:
+        yield f"  {each.action:14}{each.verdict:14}{each.reason}"

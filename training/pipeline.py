@@ -1,0 +1,331 @@
+"""From decisions to a bundle with a report and a verdict: the order of the work; writes nothing and knows no registry.
+
+split → fit on the learning part, choose on the choosing part → judge on later decisions and on customers held out →
+verdict → fit again on everything, with what was chosen kept.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from contract.params import Params
+from contract.progress import Progress, silent
+from features.engines import Source
+from features.matrix import FeatureSet, learn_features
+from features.spine import Decisions, decision_spine
+from features.timeline import Timeline
+from models.artefact import Floats
+from models.bundle import CONTACT, ENGAGEMENT, JUDGED, RESPONSE, Bundle, Manifest, Preference, Window
+from models.evidence import Evidence
+from models.intervals import Intervals, fit_intervals
+from models.preference import FittedPreference
+from training import fitting, judging
+from training.evaluation import Judged, base_rates, evaluate
+from training.fitting import Models, fit_models, refit_models
+from training.logistic import fit_logistic
+from training.policy_value import PolicyValue
+from training.promotion import CHALLENGER, CHAMPION, Verdict, first_verdict, later_verdict
+from training.propensities import weigh_log
+from training.report import TrainingReport
+from training.rows import FeatureRows, RowSource, spine_rows
+from training.splits import Split, customer_hashes, split_decisions
+from training.study import Part, Study, require_decisions, usable_rows
+
+ProfileName = Literal["quick", "default", "thorough"]
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The model to beat and the columns that it reads, over the same decisions."""
+
+    bundle: Bundle
+    source: RowSource
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """A bundle, ready to be saved, and all that is to be said about it."""
+
+    bundle: Bundle
+    report: TrainingReport
+    verdict: Verdict
+
+
+def train(
+    intake: Source,
+    timeline: Timeline,
+    params: Params,
+    profile: ProfileName,
+    *,
+    champion: Bundle | None = None,
+    storage: Path | None = None,
+    progress: Progress = silent,
+) -> TrainingResult:
+    """Trains on all decisions of a timeline.
+
+    Args:
+        intake: the accepted rows from which the timeline was built.
+        timeline: the history; if there is a champion, its codebook continues the champion's.
+        params: parameters.
+        profile: which of `training.profiles`.
+        champion: the model to beat, if any.
+        storage: SQLite file in which a search of several trials survives a kill.
+        progress: told of the work.
+
+    Raises:
+        DataError: too few decisions or responses.
+    """
+    progress("decisions", 0, 1)
+    decisions = decision_spine(intake, timeline, params)
+    every = np.arange(len(decisions))
+    require_decisions(decisions, every, params, "in all")
+    hashes = customer_hashes(timeline.customer_ids, params.seed)
+    split = split_decisions(decisions.spine.as_of_us, decisions.spine.customer, hashes, params)
+    # Nothing that judges may have taught the base rates inside the features either.
+    features = learn_features(intake, timeline, params, until_us=split.judged_from_us)
+    progress("decisions", 1, 1)
+
+    def rows_of(each: FeatureSet) -> FeatureRows:
+        return FeatureRows(each, timeline, each.demographic.table(intake, timeline), params.threads)
+
+    rival = None
+    if champion is not None:
+        rival = Champion(champion, rows_of(FeatureSet.from_json(champion.manifest.features)))
+    return train_bundle(
+        decisions,
+        rows_of(features),
+        split,
+        hashes,
+        params,
+        profile,
+        champion=rival,
+        fingerprint=timeline.fingerprint,
+        storage=storage,
+        progress=progress,
+    )
+
+
+def train_bundle(
+    decisions: Decisions,
+    source: RowSource,
+    split: Split,
+    hashes: Floats,
+    params: Params,
+    profile: ProfileName,
+    *,
+    champion: Champion | None = None,
+    fingerprint: str = "",
+    storage: Path | None = None,
+    progress: Progress = silent,
+) -> TrainingResult:
+    """Trains on given decisions and columns: the part of `train` that needs no tables.
+
+    Args:
+        decisions: what was decided and what followed.
+        source: columns of any rows.
+        split: who teaches, chooses and judges.
+        hashes: (n_customers,), in [0, 1), the order of sampling.
+        params: parameters.
+        profile: which of `training.profiles`.
+        champion: the model to beat.
+        fingerprint: of the data, kept in the bundle.
+        storage: of the search.
+        progress: told of the work.
+
+    Raises:
+        DataError: too few decisions or responses.
+    """
+    chosen = params.training.profiles[profile]
+    study = Study(decisions, source, split, hashes, params, chosen, usable_rows(decisions, params))
+    for what, rows in (("to learn from", split.learn), ("to choose on", split.choose)):
+        require_decisions(decisions, rows[study.usable[rows]], params, what)
+    propensity, evidence = weigh_log(study)
+    learn, choose = study.part(split.learn), study.judging_part(split.choose)
+    fingerprints = {"data": fingerprint, "params": _digest(params.model_dump_json())}
+    name = f"{params.objective}-{profile}-{_digest(json.dumps(fingerprints) + source.to_json())[:16]}"
+
+    def told(done: float, total: float) -> None:
+        progress("models", done, total)
+
+    models = fit_models(study, learn, choose, propensity, storage, name, told)
+    progress("judging", 0, 3)
+    findings = _judge(study, models, learn, propensity, evidence, champion, progress)
+    final, refitted = models, None
+    del learn, choose
+    if chosen.refit:
+        progress("last fit", 0, 1)
+        refitted = study.part(np.arange(len(decisions)))
+        final = refit_models(study, models, refitted, propensity)
+        progress("last fit", 1, 1)
+    bundle = _bundle(study, models, final, findings, evidence, fingerprints)
+    return TrainingResult(bundle, _report(study, models, final, bundle, findings, evidence), findings.verdict)
+
+
+@dataclass(frozen=True)
+class _Findings:
+    """What judging found; `parts` counts rows by what they were for."""
+
+    parts: dict[str, int]
+    rates: Floats
+    judged: dict[str, Judged]
+    intervals: Intervals
+    preferences: dict[str, judging.PreferenceQuality]
+    policies: tuple[PolicyValue, ...]
+    verdict: Verdict
+
+
+def _judge(
+    study: Study,
+    models: Models,
+    learn: Part,
+    propensity: Floats,
+    evidence: tuple[Evidence, ...],
+    champion: Champion | None,
+    progress: Progress,
+) -> _Findings:
+    n_actions = len(study.actions)
+    rates = base_rates(learn.action, learn.response, n_actions)
+    logistic = fit_logistic(learn.table, learn.response, study.params.seed)
+    progress("judging", 1, 3)
+    split = study.split
+    rows = {"out_of_time": split.out_of_time, "out_of_customer": split.out_of_customer}
+    parts = {name: study.judging_part(each) for name, each in rows.items() if study.usable[each].any()}
+    judged = {name: judging.judge_response(study, models, part, rates, logistic) for name, part in parts.items()}
+    first = next(iter(parts))
+    intervals = _intervals(models, parts[first], judged[first], n_actions)
+    progress("judging", 2, 3)
+    preferences = {}
+    for head, fitted in ((fitting.CONTACT, models.contact), (fitting.ENGAGEMENT, models.engagement)):
+        shares = judging.learned_shares(study, learn, head, propensity)
+        if quality := judging.judge_preference(study, fitted, parts[first], head, propensity, shares):
+            preferences[head] = quality
+    policies = judging.judge_policies(study, models, rows[first], evidence)
+    progress("judging", 3, 3)
+    counts = {"learn": len(split.learn), "choose": len(split.choose)} | {name: len(each) for name, each in rows.items()}
+    verdict = _verdict(study, parts[first], judged[first], champion)
+    return _Findings(counts, rates, judged, intervals, preferences, policies, verdict)
+
+
+def _intervals(models: Models, part: Part, judged: Judged, n_actions: int) -> Intervals:
+    stratum = models.history.stratum(part.table.matrix)
+    p = judged.predictors[CHALLENGER]
+    return fit_intervals(p, part.response, part.action, stratum, part.table.customer, n_actions)
+
+
+def _verdict(study: Study, part: Part, judged: Judged, champion: Champion | None) -> Verdict:
+    bins = study.params.training.calibration_bins
+    if champion is None:
+        return first_verdict(judged, study.actions, bins)
+    window = champion.bundle.manifest.window
+    if champion.bundle.manifest.outbound != study.params.outbound:
+        return Verdict(False, ("the champion chooses among other channels; promote by hand if that is meant",))
+    if champion.bundle.manifest.objective_name != study.params.objective:
+        return Verdict(False, ("the champion serves another objective; promote by hand if that is meant",))
+    spine = spine_rows(study.decisions.spine, part.rows)
+    # The champion's judged model saw nothing from its own test days on, nor customers held out by the same seed.
+    unseen = spine.as_of_us >= window.judged_from_us
+    if window.seed == study.params.seed:
+        unseen |= study.split.held_out[spine.customer]
+    rows = np.flatnonzero(unseen)
+    theirs = champion.bundle.judged_response(champion.source.matrix(spine_rows(spine, rows)))
+    predictors = {CHALLENGER: judged.predictors[CHALLENGER][rows], CHAMPION: theirs}
+    shared = Judged(judged.action[rows], judged.outcome[rows], predictors)
+    return later_verdict(shared, study.actions, bins, study.params.promotion)
+
+
+def _bundle(
+    study: Study,
+    models: Models,
+    final: Models,
+    findings: _Findings,
+    evidence: tuple[Evidence, ...],
+    fingerprints: dict[str, str],
+) -> Bundle:
+    params, source, spine = study.params, study.source, study.decisions.spine
+    manifest = Manifest(
+        objective_name=params.objective,
+        objective=params.target,
+        channels=tuple(params.channels),
+        outbound=params.outbound,
+        names=source.names,
+        categorical=source.categorical,
+        candidate=source.candidate,
+        features=source.to_json(),
+        history=final.history,
+        response_calibration=final.calibration,
+        intervals=findings.intervals,
+        contact=_preference(study, final.contact, params.outbound),
+        engagement=_preference(study, final.engagement, tuple(params.channels)),
+        margin=final.margin,
+        evidence=evidence,
+        base_rates=tuple(findings.rates.tolist()),
+        window=Window(
+            start_us=int(spine.as_of_us.min()),
+            end_us=int(spine.as_of_us.max()) + 1,
+            judged_from_us=study.split.judged_from_us,
+            decisions=len(spine),
+            customers=len(np.unique(spine.customer)),
+            seed=params.seed,
+        ),
+        fingerprints=fingerprints,
+    )
+    texts = {RESPONSE: final.response.text, JUDGED: models.response.text}
+    texts |= {CONTACT: final.contact.text} if final.contact.text is not None else {}
+    texts |= {ENGAGEMENT: final.engagement.text} if final.engagement.text is not None else {}
+    return Bundle.assembled(manifest, texts, params.threads)
+
+
+def _preference(study: Study, head: FittedPreference, channels: tuple[str, ...]) -> Preference:
+    return Preference(
+        channels=tuple(channels[c] for c in head.classes),
+        columns=tuple(study.columns(candidate=False)),
+        calibration=head.calibration,
+        fixed=head.fixed,
+    )
+
+
+def _report(
+    study: Study, models: Models, final: Models, bundle: Bundle, findings: _Findings, evidence: tuple[Evidence, ...]
+) -> TrainingReport:
+    decisions = study.decisions
+    n_actions = len(study.actions)
+    counts = np.bincount(decisions.spine.action, minlength=n_actions)
+    responses = np.bincount(decisions.spine.action, weights=decisions.response, minlength=n_actions)
+    bins = study.params.training.calibration_bins
+    return TrainingReport(
+        objective=study.params.objective,
+        model_version=bundle.model_version,
+        rows={"in_all": len(decisions), **findings.parts},
+        left_out=study.left_out,
+        split_note=study.split.note,
+        base_rates={
+            name: (int(counts[a]), int(responses[a]), float(responses[a] / max(1, counts[a])))
+            for a, name in enumerate(study.actions)
+        },
+        evaluation={name: evaluate(judged, study.actions, bins) for name, judged in findings.judged.items()},
+        preferences=findings.preferences,
+        policies=findings.policies,
+        evidence=evidence,
+        settings={
+            **models.recipe.model_dump(),
+            "trees": models.trees,
+            "trials": models.trials,
+            "calibration": models.calibration.kind,
+            "contact_trees": models.contact.trees,
+            "engagement_trees": models.engagement.trees,
+            "undone_splits": final.response.undone_splits,
+            "fewest_customers": final.response.fewest_customers,
+            "seed": study.params.seed,
+            "max_decisions": study.profile.max_decisions,
+        },
+        fingerprints=bundle.manifest.fingerprints,
+        verdict=findings.verdict,
+    )
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,68 @@
+"""What a training found, as data: rows and reasons, qualities, policy values, evidence, verdict; computes nothing."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from models.evidence import Evidence
+from training.evaluation import Report
+from training.judging import PreferenceQuality
+from training.policy_value import PolicyValue
+from training.promotion import Verdict
+
+
+@dataclass(frozen=True)
+class TrainingReport:
+    """All that a training has to tell.
+
+    rows: decisions by what they were for; base_rates: decisions, responses and rate by action in the learning period;
+    evaluation: qualities by set of held-out rows; preferences: by head; settings: what was chosen and how.
+    """
+
+    objective: str
+    model_version: str
+    rows: Mapping[str, int]
+    left_out: Mapping[str, int]
+    split_note: str
+    base_rates: Mapping[str, tuple[int, int, float]]
+    evaluation: Mapping[str, Report]
+    preferences: Mapping[str, PreferenceQuality]
+    policies: tuple[PolicyValue, ...]
+    evidence: tuple[Evidence, ...]
+    settings: Mapping[str, Any]
+    fingerprints: Mapping[str, str]
+    verdict: Verdict
+
+    def as_json(self) -> dict[str, Any]:
+        """The report as JSON would hold it."""
+        plain = {name: value for name, value in vars(self).items() if name != "evidence"}
+        plain |= {
+            "evaluation": {
+                rows: {group: {name: asdict(q) for name, q in found.items()} for group, found in report.items()}
+                for rows, report in self.evaluation.items()
+            },
+            "preferences": {head: asdict(quality) for head, quality in self.preferences.items()},
+            "policies": [asdict(each) for each in self.policies],
+            "base_rates": {
+                name: {"decisions": n, "responses": k, "rate": rate} for name, (n, k, rate) in self.base_rates.items()
+            },
+            "evidence": [each.model_dump() for each in self.evidence],
+            "verdict": asdict(self.verdict),
+        }
+        return plain
+
+    def metrics(self) -> dict[str, float]:
+        """Flat numbers for a tracking server, `set.action.predictor.measure`."""
+        found: dict[str, float] = {}
+        for rows, report in self.evaluation.items():
+            for group, qualities in report.items():
+                for name, quality in qualities.items():
+                    for measure, value in asdict(quality).items():
+                        if value is not None:
+                            found[f"{rows}.{group}.{name.replace(' ', '_')}.{measure}"] = float(value)
+        for head, preference in self.preferences.items():
+            found |= {f"preference.{head}.{name}": float(value) for name, value in asdict(preference).items()}
+        for each in self.policies:
+            if each.doubly_robust is not None:
+                found[f"policy.{each.name.replace(' ', '_')}.doubly_robust_eur"] = each.doubly_robust.value
+        return found

@@ -1,0 +1,275 @@
+"""Runs, models and aliases in MLflow; the only module that knows MLflow, and imports it only when it is called.
+
+The bundle is logged as plain files and registered from there: no model is pickled and no environment is inferred. The
+alias `champion` names the version that `score` uses, `challenger` the latest that did not replace it; tags of the
+registered model and its versions hold why.
+"""
+
+import json
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from contract.errors import ArtefactError, RefusedError, UsageError
+from contract.params import Params
+from models.bundle import Bundle, load_bundle
+from training.card import card_text
+from training.pipeline import TrainingResult
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+FOLDER: Final = ".channelwise"
+EXPERIMENT: Final = "channelwise"
+CHAMPION, CHALLENGER = "champion", "challenger"
+_PREVIOUS: Final = "channelwise.previous"
+_BUNDLE: Final = "bundle"
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """Where a training went: run, version, and its alias."""
+
+    run_id: str
+    name: str
+    version: int
+    alias: str
+    registry: str
+
+
+def default_registry(folder: Path | None = None) -> str:
+    """SQLite in `.channelwise/` of the given folder, or of the working directory."""
+    return f"sqlite:///{((folder or Path.cwd()) / FOLDER / 'mlflow.db').as_posix()}"
+
+
+def registered_name(objective: str) -> str:
+    """The registered model of an objective: each has its own champion."""
+    return f"channelwise-{objective}"
+
+
+def track(result: TrainingResult, folder: Path, params: Params, profile: str, registry: str | None) -> Tracked:
+    """Logs a training whose bundle lies in `folder`, registers it, and moves the alias that its verdict names.
+
+    Raises:
+        UsageError: the registry cannot be reached.
+    """
+    with _client(registry) as (client, uri):
+        run = client.create_run(_experiment(client, uri), run_name=result.bundle.model_version)
+        run_id = run.info.run_id
+        try:
+            _log(client, run_id, result, folder, params, profile)
+            version = _register(client, run_id, params.objective, result)
+        except BaseException:
+            client.set_terminated(run_id, "FAILED")
+            raise
+        client.set_terminated(run_id, "FINISHED")
+        name = registered_name(params.objective)
+        alias = CHAMPION if result.verdict.promoted else CHALLENGER
+        if alias == CHAMPION:
+            _crown(client, name, version, result.verdict.text)
+        else:
+            client.set_registered_model_alias(name, CHALLENGER, str(version))
+        return Tracked(run_id, name, version, alias, uri)
+
+
+def champion_bundle(registry: str | None, objective: str, threads: int = 1) -> Bundle | None:
+    """The bundle of the objective's champion; None where there is none yet.
+
+    Raises:
+        ArtefactError: it is damaged.
+        UsageError: the registry cannot be reached.
+    """
+    if registry is None and not Path(default_registry().removeprefix("sqlite:///")).exists():
+        return None
+    with _client(registry) as (client, _):
+        version = _champion_version(client, registered_name(objective))
+        if version is None:
+            return None
+        run_id = client.get_model_version(registered_name(objective), str(version)).run_id
+        if run_id is None:
+            raise ArtefactError(f"{registered_name(objective)} version {version}: has no run; train again")
+        return load_bundle(_downloaded(client, run_id), threads)
+
+
+def promote_version(registry: str | None, version: int | None, objective: str) -> str:
+    """Makes a version the champion, by hand; the latest challenger without a number. Returns what was done.
+
+    Raises:
+        UsageError: there is no such version, or no registry.
+    """
+    name = registered_name(objective)
+    with _client(registry, must_exist=True) as (client, uri):
+        found = version if version is not None else _aliased(client, name, CHALLENGER)
+        if found is None:
+            raise UsageError(f"{uri}: '{name}' has no challenger; give --version N")
+        known = sorted(int(each.version) for each in client.search_model_versions(f"name='{name}'"))
+        if found not in known:
+            raise UsageError(f"{uri}: '{name}' has no version {found}; it has {', '.join(map(str, known)) or 'none'}")
+        former = _champion_version(client, name)
+        if former == found:
+            return f"{name} version {found} is the champion already"
+        _crown(client, name, found, "promoted by hand")
+        return f"{name} version {found} is the champion now" + (f"; before it was {former}" if former else "")
+
+
+def rollback_version(registry: str | None, objective: str) -> str:
+    """Makes the champion before this one the champion again. Returns what was done.
+
+    Raises:
+        RefusedError: there was none before.
+        UsageError: there is no registry.
+    """
+    name = registered_name(objective)
+    with _client(registry, must_exist=True) as (client, uri):
+        current = _champion_version(client, name)
+        before = _previous(client, name)
+        if current is None or not before:
+            raise RefusedError(f"{uri}: '{name}' had no champion before {current or 'any'}; nothing to go back to")
+        back = before[-1]
+        client.set_registered_model_alias(name, CHAMPION, str(back))
+        client.set_registered_model_tag(name, _PREVIOUS, json.dumps(before[:-1]))
+        client.set_model_version_tag(name, str(current), "channelwise.left", "rolled back by hand")
+        return f"{name} version {back} is the champion again, in place of {current}"
+
+
+def _crown(client: "MlflowClient", name: str, version: int, reason: str) -> None:
+    former = _champion_version(client, name)
+    if former is not None:
+        client.set_registered_model_tag(name, _PREVIOUS, json.dumps([*_previous(client, name), former]))
+    client.set_registered_model_alias(name, CHAMPION, str(version))
+    client.set_model_version_tag(name, str(version), "channelwise.reason", reason)
+    if _aliased(client, name, CHALLENGER) == version:
+        client.delete_registered_model_alias(name, CHALLENGER)
+
+
+def _previous(client: "MlflowClient", name: str) -> list[int]:
+    found = client.get_registered_model(name).tags.get(_PREVIOUS, "[]")
+    return [int(each) for each in json.loads(found)]
+
+
+def _champion_version(client: "MlflowClient", name: str) -> int | None:
+    return _aliased(client, name, CHAMPION)
+
+
+def _aliased(client: "MlflowClient", name: str, alias: str) -> int | None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return int(client.get_model_version_by_alias(name, alias).version)
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise
+
+
+def _log(
+    client: "MlflowClient", run_id: str, result: TrainingResult, folder: Path, params: Params, profile: str
+) -> None:
+    from mlflow.entities import Metric, Param, RunTag
+
+    report = result.report
+    flat = {**_flat("", params.model_dump(mode="json")), "profile": profile}
+    flat |= {f"fit.{name}": str(value) for name, value in report.settings.items()}
+    started = client.get_run(run_id).info.start_time
+    metrics = [Metric(_key(name), value, started, 0) for name, value in report.metrics().items()]
+    tags = {
+        "model_version": report.model_version,
+        "verdict": report.verdict.text,
+        **{f"fingerprint.{name}": value for name, value in report.fingerprints.items()},
+    }
+    client.log_batch(run_id, metrics=metrics[:1000], tags=[RunTag(name, value[:5000]) for name, value in tags.items()])
+    items = [Param(_key(name), value[:6000]) for name, value in flat.items()]
+    for start in range(0, len(items), 100):
+        client.log_batch(run_id, params=items[start : start + 100])
+    client.log_artifacts(run_id, str(folder), _BUNDLE)
+    client.log_text(run_id, card_text(report), "card.txt")
+    client.log_dict(run_id, report.as_json(), "report.json")
+
+
+def _key(name: str) -> str:
+    """A name that MLflow takes."""
+    return "".join(letter if letter.isalnum() or letter in "_-. /" else "_" for letter in name)[:250]
+
+
+def _flat(prefix: str, tree: Any) -> dict[str, str]:
+    if isinstance(tree, dict) and tree:
+        found: dict[str, str] = {}
+        for key, value in tree.items():
+            found |= _flat(f"{prefix}.{key}" if prefix else str(key), value)
+        return found
+    return {prefix: json.dumps(tree)}
+
+
+def _register(client: "MlflowClient", run_id: str, objective: str, result: TrainingResult) -> int:
+    from mlflow.exceptions import MlflowException
+
+    name = registered_name(objective)
+    try:
+        client.create_registered_model(name, description="channelwise bundles: LightGBM text and JSON, no pickles")
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    source = client.get_run(run_id).info.artifact_uri
+    made = client.create_model_version(
+        name,
+        f"{source}/{_BUNDLE}",
+        run_id,
+        tags={"model_version": result.bundle.model_version, "verdict": result.verdict.text[:5000]},
+    )
+    return int(made.version)
+
+
+def _experiment(client: "MlflowClient", uri: str) -> str:
+    found = client.get_experiment_by_name(EXPERIMENT)
+    if found is not None:
+        return str(found.experiment_id)
+    artefacts = None
+    if uri.startswith("sqlite:///"):
+        artefacts = (Path(uri.removeprefix("sqlite:///")).absolute().parent / "artifacts").as_uri()
+    return str(client.create_experiment(EXPERIMENT, artefacts))
+
+
+def _downloaded(client: "MlflowClient", run_id: str) -> Path:
+    """The bundle's folder: in place where artefacts are local files, else a copy under a temporary folder."""
+    import mlflow
+
+    uri = str(client.get_run(run_id).info.artifact_uri)
+    if uri.startswith("file://"):
+        return Path(uri.removeprefix("file://")) / _BUNDLE
+    tracking = client.tracking_uri
+    return Path(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=_BUNDLE, tracking_uri=tracking))
+
+
+@contextmanager
+def _client(registry: str | None, *, must_exist: bool = False) -> Iterator[tuple["MlflowClient", str]]:
+    """A client of the registry; MLflow's own chatter is kept off the terminal.
+
+    Raises:
+        UsageError: MLflow is not installed, or the registry cannot be reached.
+    """
+    uri = registry or default_registry()
+    if uri.startswith("sqlite:///"):
+        file = Path(uri.removeprefix("sqlite:///"))
+        if must_exist and not file.exists():
+            raise UsageError(f"{file}: there is no registry yet; train first, or give --registry URI")
+        file.parent.mkdir(parents=True, exist_ok=True)
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        # MLflow warns of its own dependencies' deprecations; they are not the reader's.
+        warnings.simplefilter("ignore")
+        try:
+            from mlflow import MlflowClient
+            from mlflow.exceptions import MlflowException
+        except ImportError as error:
+            raise UsageError(f"MLflow cannot be imported ({error}); pip install 'channelwise[train]'") from error
+        try:
+            yield MlflowClient(tracking_uri=uri, registry_uri=uri), uri
+        except MlflowException as error:
+            raise UsageError(f"registry {uri}: {error.message}; check --registry") from error
