@@ -69,9 +69,7 @@ def _fixed_part(limits: Limits, prices: Prices) -> float:
     return budget + float(prices.capacity @ limits.capacity) - float(prices.minimum @ limits.minimum)
 
 
-def solve_prices(
-    gain: Floats, cost: Floats, limits: Limits, tie: Hashes, start: Prices | None = None
-) -> Prices:
+def solve_prices(gain: Floats, cost: Floats, limits: Limits, tie: Hashes, start: Prices | None = None) -> Prices:
     """Prices that minimise D; started from those of a sample of 50,000 customers where there are many more.
 
     Args:

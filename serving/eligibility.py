@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 import duckdb
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from contract.kinds import Role
@@ -78,16 +79,16 @@ class Eligibility:
         values = {"as_of": moment, "opt_outs": list(params.kinds_of(Role.OPT_OUT)), "channels": list(self._channels)}
         connection.execute(_STATE, values)
 
-    def of(self, ids: Sequence[str] | pa.Array) -> Access:
+    def access(self, customer_ids: Sequence[str] | npt.NDArray[np.object_] | pa.Array) -> Access:
         """Eligibility and reason (None where eligible) of each of n customers on each of the k outbound channels."""
-        shape = (len(ids), len(self._channels))
-        reasons = self._reasons(ids)
+        shape = (len(customer_ids), len(self._channels))
+        reasons = self._reasons(pa.array(customer_ids, pa.string()))
         texts = np.array([*(rule.reason for rule in RULES), None], dtype=object)
         return Access(eligible=(reasons < 0).reshape(shape), reason=texts[reasons].reshape(shape))
 
-    def _reasons(self, ids: Sequence[str] | pa.Array) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
+    def _reasons(self, ids: pa.Array) -> npt.NDArray[np.int64]:
         """Index of the first rule that refuses, -1 where none does; by customer, then channel."""
-        asked = pa.table({"customer_id": pa.array(ids, pa.string()), "place": pa.array(np.arange(len(ids)))})
+        asked = pa.table({"customer_id": ids, "place": pa.array(np.arange(len(ids)))})
         cases = " ".join(f"WHEN {rule.refuses} THEN {index}" for index, rule in enumerate(RULES))
         query = f"""
             SELECT place * {len(self._channels)} + number AS cell, CASE {cases} ELSE -1 END AS rule

@@ -96,7 +96,7 @@ def solve_core(core: Core, cost: Floats, limits: Limits, nodes: int = MAX_NODES)
     if found.x is None:
         return None, False
     action = core.settled.copy()
-    taken = found.x > 0.5  # noqa: PLR2004  binary values within HiGHS' tolerance of 0 and 1
+    taken = found.x > 0.5
     action[core.rows[taken]] = core.channels[taken]
     return action, found.status == OPTIMAL
 

@@ -76,14 +76,14 @@ class Decision:
     """What each of n customers gets, and with which probability it could have got what else.
 
     action: (n,) int16, -1 none. role: (n,) int8 index into `ROLES`. propensity: (n, k + 1), column 0 none, column
-    c + 1 channel c; rows sum to one. planned: (n,) what the plan would choose for each. plan_limits: those of the plan.
+    c + 1 channel c; rows sum to one. planned: (n,) what the plan would choose for each. plan_share: its probability.
     """
 
     action: Actions
     role: npt.NDArray[np.int8]
     propensity: Floats
     planned: Actions
-    unmet: Counts
+    plan_share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -95,8 +95,9 @@ class Design:
     prices: Prices
 
 
-def design(gain: Floats, cost: Floats, open_cells: npt.NDArray[np.bool_], limits: Limits, tie: Hashes,
-           randomness: Randomness) -> Design:
+def design(
+    gain: Floats, cost: Floats, open_cells: npt.NDArray[np.bool_], limits: Limits, tie: Hashes, randomness: Randomness
+) -> Design:
     """Splits the limits and prices the plan's part, from eligibility, gains and costs of all customers alone.
 
     Args:
@@ -133,9 +134,7 @@ def _for_everyone(limits: Limits, cost: Floats, share: float) -> Limits:
     )
 
 
-def exploration_quota(
-    open_cells: npt.NDArray[np.bool_], cost: Floats, limits: Limits, randomness: Randomness
-) -> Quota:
+def exploration_quota(open_cells: npt.NDArray[np.bool_], cost: Floats, limits: Limits, randomness: Randomness) -> Quota:
     """Contacts and EUR per channel that exploration may use, and how far each channel is thinned for it.
 
     A channel is granted its expected draws and three standard deviations, but no more than the declared share of its
@@ -148,7 +147,9 @@ def exploration_quota(
     chance = np.divide(randomness.explore_share, width, out=np.zeros(len(width)), where=width > 0)
     expected = chance @ open_cells
     wanted = np.ceil(expected + QUOTA_DEVIATIONS * np.sqrt(expected))
-    granted = np.where(limits.capacity < NO_CAPACITY, np.floor(limits.capacity * randomness.explore_limit_share), wanted)
+    granted = np.where(
+        limits.capacity < NO_CAPACITY, np.floor(limits.capacity * randomness.explore_limit_share), wanted
+    )
     granted = np.minimum(np.minimum(wanted, granted), limits.capacity - limits.minimum)
     typical = _mean_cost(open_cells, cost)
     spare = limits.budget_eur - float(minimums_cost_eur(open_cells, cost, limits).sum())
@@ -244,7 +245,7 @@ def decide(
     Arguments as in `design`, whose result is `fixed`.
     """
     n, k = open_cells.shape
-    role = draw_roles(tie, open_cells.any(axis=1), randomness)
+    role = draw_roles(tie, np.asarray(open_cells.any(axis=1)), randomness)
     compact = compact_cost(cost, survey(gain, cost))
     rounded = round_choices(gain, compact, fixed.plan_limits, fixed.prices, tie, role == PLAN)
     chance = np.zeros((n, k + 1))
@@ -254,8 +255,16 @@ def decide(
         draw = uniforms(salted(tie, "explore draw", randomness.campaign, randomness.seed))
         eur = fixed.quota.eur * (1.0 + BUDGET_SLACK) + BUDGET_SLACK
         _explore(
-            order, open_cells, compact, fixed.quota.weight, role == EXPLORE, draw, fixed.quota.contacts.copy(), eur,
-            chance, explored,
+            order,
+            open_cells,
+            compact,
+            fixed.quota.weight,
+            role == EXPLORE,
+            draw,
+            fixed.quota.contacts.copy(),
+            eur,
+            chance,
+            explored,
         )
     propensity = chance * randomness.explore_share
     propensity[:, 0] += randomness.holdout_share
@@ -263,4 +272,4 @@ def decide(
     propensity[role == INELIGIBLE] = 0.0
     propensity[role == INELIGIBLE, 0] = 1.0
     action = np.where(role == PLAN, rounded.action, np.where(role == EXPLORE, explored, NO_CHANNEL)).astype(np.int16)
-    return Decision(action, role, propensity, rounded.action, rounded.unmet)
+    return Decision(action, role, propensity, rounded.action, randomness.plan_share)

@@ -6,7 +6,7 @@ different purposes, campaigns and seeds behave as independent. It is no cryptogr
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numba
 import numpy as np
@@ -19,13 +19,13 @@ _FNV_BASIS = np.uint64(0xCBF29CE484222325)
 _FNV_PRIME = np.uint64(0x100000001B3)
 
 
-def customer_hashes(ids: pa.Array) -> Hashes:
-    """(n,) uint64 hash of each id of a string array without nulls.
+def customer_hashes(ids: Sequence[str] | npt.NDArray[np.object_] | pa.Array | pa.ChunkedArray) -> Hashes:
+    """(n,) uint64 hash of each id; none may be null.
 
-    >>> [hex(each) for each in customer_hashes(pa.array(["a", ""]))]
-    ['0x46cb46fa34c73dc2', '0x1d7fe5c1b94f19e9']
+    >>> [hex(each) for each in customer_hashes(["a", ""])]
+    ['0x2c0bdbf481420f8', '0xf52a15e9a9b5e89b']
     """
-    texts = ids.cast(pa.large_string())
+    texts = (ids if isinstance(ids, pa.Array | pa.ChunkedArray) else pa.array(ids, pa.string())).cast(pa.large_string())
     if isinstance(texts, pa.ChunkedArray):
         texts = texts.combine_chunks()
     _, offsets, data = texts.buffers()
@@ -53,7 +53,9 @@ def uniforms(hashes: Hashes) -> npt.NDArray[np.float64]:
     return (hashes >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
-def _hash_texts(bounds: npt.NDArray[np.int64], letters: npt.NDArray[np.uint8], basis: int, prime: int) -> Hashes:
+def _hash_texts(
+    bounds: npt.NDArray[np.int64], letters: npt.NDArray[np.uint8], basis: np.uint64, prime: np.uint64
+) -> Hashes:
     result = np.empty(len(bounds) - 1, dtype=np.uint64)
     for row in range(len(result)):
         value = basis

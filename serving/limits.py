@@ -15,9 +15,6 @@ from contract.errors import RefusedError, UsageError
 from contract.params import Params
 from serving.demand import Counts, Floats
 
-
-
-
 NO_CAPACITY = 2**62
 """Stands for "as many as there are"; below the int64 range, so that sums of a few of them do not overflow it."""
 
@@ -157,8 +154,7 @@ def _patterns(eligible: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.bool_], C
         return rows, counts.astype(np.int64)
     codes = eligible.astype(np.int64) @ (1 << np.arange(width, dtype=np.int64))
     counts = np.bincount(codes, minlength=1 << width).astype(np.int64)
-    rows = (np.arange(1 << width)[:, None] >> np.arange(width)) & 1
-    return rows.astype(bool), counts
+    return ((np.arange(1 << width)[:, None] >> np.arange(width)) & 1).astype(np.bool_), counts
 
 
 def _above_budget(least: Floats, limits: Limits) -> Iterator[str]:
@@ -168,8 +164,8 @@ def _above_budget(least: Floats, limits: Limits) -> Iterator[str]:
     size = int(np.argmax(np.cumsum(least[dearest]) > limits.spendable_eur)) + 1
     chosen = np.sort(dearest[:size])
     yield (
-        f"{_named(limits, chosen)} {'needs' if size == 1 else 'together need'} {least[chosen].sum():,.2f} EUR but the "
-        f"budget is {limits.budget_eur:,.2f} EUR; lower {'the minimum' if size == 1 else 'a minimum'} or raise the budget"
+        f"{_named(limits, chosen)} {'needs' if size == 1 else 'together need'} {least[chosen].sum():,.2f} EUR but "
+        f"the budget is {limits.budget_eur:,.2f} EUR; lower {'it' if size == 1 else 'one of them'} or raise the budget"
     )
 
 

@@ -12,8 +12,9 @@ AS_OF = datetime(2026, 6, 1, tzinfo=UTC)
 @pytest.fixture
 def history():
     connection = duckdb.connect()
-    connection.execute("CREATE TABLE consents (customer_id VARCHAR, channel VARCHAR, occurred_at TIMESTAMP, granted BOOLEAN, purpose VARCHAR)")
-    connection.execute("CREATE TABLE interactions (customer_id VARCHAR, occurred_at TIMESTAMP, channel VARCHAR, kind VARCHAR)")
+    who = "customer_id VARCHAR, channel VARCHAR, occurred_at TIMESTAMP"
+    connection.execute(f"CREATE TABLE consents ({who}, granted BOOLEAN, purpose VARCHAR)")
+    connection.execute(f"CREATE TABLE interactions ({who}, kind VARCHAR)")
     return connection
 
 
@@ -22,12 +23,12 @@ def consent(connection, when, granted, channel="email", purpose="contact"):
 
 
 def interaction(connection, when, kind, channel="email"):
-    connection.execute("INSERT INTO interactions VALUES ('a', ?, ?, ?)", [when, channel, kind])
+    connection.execute("INSERT INTO interactions VALUES ('a', ?, ?, ?)", [channel, when, kind])
 
 
 def asked(connection, channel="email"):
     params = load_params()
-    access = Eligibility(connection, params, AS_OF).of(["a"])
+    access = Eligibility(connection, params, AS_OF).access(["a"])
     place = params.outbound.index(channel)
     return bool(access.eligible[0, place]), access.reason[0, place]
 
@@ -89,6 +90,6 @@ def test_an_objection_closes_a_channel_that_needs_no_consent(history):
 
 def test_customers_come_back_in_the_order_asked(history):
     consent(history, "2026-01-01", True)
-    access = Eligibility(history, load_params(), AS_OF).of(["nobody", "a", "zz"])
+    access = Eligibility(history, load_params(), AS_OF).access(["nobody", "a", "zz"])
     assert access.eligible[:, 0].tolist() == [False, True, False]
-    assert Eligibility(history, load_params(), AS_OF).of([]).eligible.shape == (0, len(load_params().outbound))
+    assert Eligibility(history, load_params(), AS_OF).access([]).eligible.shape == (0, len(load_params().outbound))
