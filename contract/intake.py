@@ -191,7 +191,8 @@ class _Session:
         self.faults += outcome.faults
         if schema.name == INTERACTIONS and self.as_of is None and outcome.end is not None:
             self.as_of = outcome.end + _AFTER_LAST
-        if schema.name in _IDS and not any(fault.rule == "missing_column" for fault in outcome.faults):
+        # Without any id, "unknown" would repeat in every row of the other tables what is said already.
+        if schema.name in _IDS and outcome.report.accepted and not _lacks_column(outcome):
             column = _IDS[schema.name]
             self.connection.execute(f"CREATE TABLE intake.known_{schema.name} AS SELECT {column} FROM {schema.name}")
             self.known.add(column)
@@ -240,6 +241,10 @@ class _Session:
             return []
         return [Fault("times", None, "naive_time", Severity.NOTE, f"{', '.join(names)} bear no zone",
                       "they are taken as UTC", "")]  # fmt: skip
+
+
+def _lacks_column(outcome: Outcome) -> bool:
+    return any(fault.rule == "missing_column" for fault in outcome.faults)
 
 
 def _wanted(tables: Sequence[str] | None) -> list[str]:

@@ -24,6 +24,7 @@ _INTEGERS: Final = {
 }  # fmt: skip
 _FLOATS: Final = {"FLOAT", "DOUBLE"}
 _NAIVE: Final = {"TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "DATE"}
+_ZONED: Final = {"TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ_NS"}
 _LARGEST_WHOLE: Final = "1e18"
 
 
@@ -170,17 +171,19 @@ def _time(expression: str) -> str:
 def _as_time(field_: str, raw: str, type_: str) -> str | None:
     if type_ == "VARCHAR":
         return _time(raw)
-    if type_ in _NAIVE or type_ == "TIMESTAMP WITH TIME ZONE":
-        cast = f"TRY_CAST({field_} AS TIMESTAMP)"
+    if type_ in _NAIVE or type_ in _ZONED:
+        # A zoned time of nanoseconds has no cast to a naive one of microseconds but through this.
+        cast = f"TRY_CAST({f'TRY_CAST({field_} AS TIMESTAMPTZ)' if type_ in _ZONED else field_} AS TIMESTAMP)"
         return f"CASE WHEN isfinite({cast}) THEN {cast} END"
     return None
 
 
 def _as_number(field_: str, raw: str, type_: str) -> str | None:
     if type_ == "VARCHAR":
-        return f"nullif(TRY_CAST({raw} AS DOUBLE), 'nan'::DOUBLE)"
+        number = f"TRY_CAST({raw} AS DOUBLE)"
+        return f"CASE WHEN NOT isnan({number}) THEN {number} END"
     if type_ in _FLOATS:
-        return f"nullif(CAST({field_} AS DOUBLE), 'nan'::DOUBLE)"
+        return f"CASE WHEN NOT isnan({field_}) THEN CAST({field_} AS DOUBLE) END"
     if type_ in _INTEGERS or type_.startswith("DECIMAL"):
         return f"CAST({field_} AS DOUBLE)"
     return None

@@ -112,7 +112,7 @@ def source_at(
         )  # fmt: skip
     location += f" ({plural(len(files), 'part')})" if place.is_dir() else ""
     if parquet:
-        return _from_parquet(connection, schema.name, location, parquet)
+        return _from_parquet(connection, schema.name, location, parquet, _in_path(place, parquet, schema, settings))
     return _from_csv(schema, settings, location, text)
 
 
@@ -163,7 +163,16 @@ def _from_database(connection: duckdb.DuckDBPyConnection, schema: Schema, settin
     return Source(f"table {name}", relation, _described(connection, schema.name, relation), text=False)
 
 
-def _from_parquet(connection: duckdb.DuckDBPyConnection, table: str, location: str, files: Sequence[Path]) -> Source:
+def _in_path(place: Path, files: Sequence[Path], schema: Schema, settings: Table) -> bool:
+    """Whether folders such as `channel=email` hold a column of the contract; others only say how it was stored."""
+    known = {*schema.names, *settings.rename}
+    folders = {part for file in files for part in file.relative_to(place).parent.parts} if place.is_dir() else set()
+    return any("=" in folder and folder.partition("=")[0] in known for folder in folders)
+
+
+def _from_parquet(
+    connection: duckdb.DuckDBPyConnection, table: str, location: str, files: Sequence[Path], in_path: bool
+) -> Source:
     faults = []
     for file in files:
         try:
@@ -172,7 +181,7 @@ def _from_parquet(connection: duckdb.DuckDBPyConnection, table: str, location: s
             faults.append(unreadable(table, f"{file.name}: {first_line(error)}"))
     if faults:
         raise FaultyTableError(*faults)
-    relation = f"read_parquet([{', '.join(map(_pattern, files))}], union_by_name = true)"
+    relation = f"read_parquet([{', '.join(map(_pattern, files))}], union_by_name = true, hive_partitioning = {in_path})"
     return Source(location, relation, _described(connection, table, relation), text=False)
 
 
