@@ -61,6 +61,8 @@ class _NoRepeats(yaml.SafeLoader):
         seen = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
+            if isinstance(key, list | dict):
+                raise yaml.constructor.ConstructorError(None, None, "a key must be a single value", key_node.start_mark)
             if key in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key '{key}' is given twice", key_node.start_mark
@@ -102,13 +104,39 @@ def _assigned(assignment: str, faults: list[str]) -> Tree:
 
 
 def _validated(tree: Tree, faults: list[str]) -> Params:
-    try:
-        params = Params.model_validate(tree)
-    except ValidationError as error:
-        faults.extend(_described(error))
+    """Rules over several values are checked only once each value is right, so wrong ones give way to the shipped."""
+    shipped = _read(shipped_path(), [])
+    repaired = tree
+    while True:
+        try:
+            params = Params.model_validate(repaired)
+            break
+        except ValidationError as error:
+            found = [fault for fault in _described(error) if fault not in faults]
+            faults.extend(found)
+            for each in error.errors(include_url=False):
+                repaired = _with_shipped(repaired, [str(part) for part in each["loc"] if part != "[key]"], shipped)
+            if not found or repaired == shipped:
+                break
     if faults:
         raise ParameterError(faults)
     return params
+
+
+def _with_shipped(tree: Tree, path: Sequence[str], shipped: Any) -> Tree:
+    """The tree with the value at `path` as shipped; without it where none is shipped."""
+    if not path or not isinstance(tree, dict):
+        return tree
+    key, *rest = path
+    below = shipped.get(key) if isinstance(shipped, dict) else None
+    result = dict(tree)
+    if rest and isinstance(result.get(key), dict):
+        result[key] = _with_shipped(result[key], rest, below)
+    elif below is None:
+        result.pop(key, None)
+    else:
+        result[key] = below
+    return result
 
 
 def _described(error: ValidationError) -> Iterable[str]:
@@ -120,7 +148,7 @@ def _described(error: ValidationError) -> Iterable[str]:
         elif each["type"] == "missing":
             yield f"{path}: is missing; the shipped params.yaml shows it with its range"
         elif isinstance(each["input"], dict):
-            yield f"{path}: {message}" if path else message
+            yield from [f"{path}: {message}"] if path else message.split("; ")
         else:
             yield f"{path}: found {each['input']!r}; {message}"
 

@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from contract.kinds import SHIPPED_KINDS, Role
+from contract.tables import SCHEMAS
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -223,10 +224,17 @@ def _undeclared(params: Params) -> list[str]:
     }
     for path, limit in limits.items():
         faults += [f"{path}.{name}: no declared outbound channel" for name in limit if name not in params.outbound]
+    allowed = params.check.allow_quarantine
+    faults += [f"check.allow_quarantine: '{name}' is no table" for name in allowed if name not in SCHEMAS]
     if not params.outbound:
         faults.append("channels: none is outbound, so there is nothing to choose")
     return faults
 
 
 def _redeclared(params: Params) -> list[str]:
-    return [f"kinds.{kind}: is shipped and cannot be redeclared" for kind in params.kinds if kind in SHIPPED_KINDS]
+    faults = [f"kinds.{kind}: is shipped and cannot be redeclared" for kind in params.kinds if kind in SHIPPED_KINDS]
+    return faults + [
+        f"kinds.{kind}: only sent and held_out are decisions; its role may be delivery, answer, opt_out or own_step"
+        for kind, role in params.kinds.items()
+        if role == Role.DECISION
+    ]
