@@ -18,6 +18,7 @@ from contract.errors import ArtefactError, DataError, UsageError
 from contract.params import Params
 from features.engines import NUMBERED, Source, number_customers
 from features.events import US_PER_DAY, Spine
+from features.permission import UNPROFILED, permit
 from features.timeline import UNKNOWN_CUSTOMER, Timeline
 
 Reading = Literal["age", "days", "number", "level"]
@@ -111,18 +112,20 @@ class DemographicEncoder:
             raise ArtefactError(f"demographic encoder: is damaged ({error!r}); train again") from error
 
     def table(self, intake: Source, timeline: Timeline) -> Customers:
-        """The columns of every customer of the timeline.
+        """The columns of every customer of the timeline; missing for those who do not consent to profiling.
 
         Raises:
             DataError: A column that training had is missing.
         """
         _refuse_missing(intake.connection, self.columns)
         number_customers(intake.connection, timeline.ids)
+        permit(intake.connection, timeline.window.until_us)
         values = np.full((timeline.n_customers, len(self.columns)), np.nan)
         if self.columns:
             picked = ", ".join(f"{_read_as(column)} AS c{at}" for at, column in enumerate(self.columns))
             rows = intake.connection.sql(
-                f"SELECT number, {picked} FROM customers JOIN {NUMBERED} USING (customer_id)"  # noqa: S608  quoted
+                f"SELECT number, {picked} FROM customers JOIN {NUMBERED} USING (customer_id) "  # noqa: S608  quoted
+                f"ANTI JOIN {UNPROFILED} USING (customer_id)"
             )
             for batch in rows.to_arrow_reader(100_000):
                 number = batch["number"].to_numpy()

@@ -15,6 +15,7 @@ import pyarrow as pa
 from contract.errors import StorageError
 from features.encoding import Clock
 from features.events import EventCode
+from features.permission import PERMITTED, permit
 
 BATCH_ROWS: Final = 1_000_000
 
@@ -83,7 +84,7 @@ class Survey:
 
 
 class Engine(Protocol):
-    """Where a timeline comes from."""
+    """Where a timeline comes from: customers, and the events of one window that may be used."""
 
     def customer_ids(self) -> pa.Array:
         """All customers' ids, ascending; the position is the customer's number from then on."""
@@ -91,18 +92,20 @@ class Engine(Protocol):
     def categories(self) -> tuple[str, ...]:
         """Every category of a campaign."""
 
-    def survey(self, window: Window) -> Survey:
-        """One look over the events of the window."""
+    def survey(self) -> Survey:
+        """One look over the events."""
 
-    def sorted_events(self, window: Window, codes: Sequence[EventCode], clock: Clock) -> Iterator[pa.RecordBatch]:
+    def sorted_events(self, codes: Sequence[EventCode], clock: Clock) -> Iterator[pa.RecordBatch]:
         """Events as (number, tick, code, cents), ascending by all four, in batches of any size."""
 
 
 class DuckdbEngine:
-    """DuckDB over the views of an intake; sorts within the connection's memory limit and spills beyond it."""
+    """DuckDB over what the views of an intake permit; sorts within the connection's memory and spills beyond it."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
-        self.connection = connection
+    def __init__(self, source: Source, window: Window) -> None:
+        self.connection = source.connection
+        self.window = window
+        permit(source.connection, window.until_us)
 
     def customer_ids(self) -> pa.Array:
         """See `Engine`."""
@@ -116,15 +119,15 @@ class DuckdbEngine:
         rows = self.connection.sql("SELECT DISTINCT category FROM campaigns WHERE category IS NOT NULL ORDER BY 1")
         return tuple(category for (category,) in rows.fetchall())
 
-    def survey(self, window: Window) -> Survey:
+    def survey(self) -> Survey:
         """See `Engine`."""
         rows = self.connection.sql(f"""
             SELECT kind, channel, category, coalesce(transactional, false) AS transactional,
                    min(epoch_us(occurred_at)), max(epoch_us(occurred_at)),
                    bool_and(epoch_us(occurred_at) % 1000000 = 0), max(abs({CENTS})), count(*)
-            FROM interactions SEMI JOIN {NUMBERED} USING (customer_id)
+            FROM {PERMITTED} SEMI JOIN {NUMBERED} USING (customer_id)
             LEFT JOIN {CAMPAIGNS} USING (campaign_id)
-            WHERE {window.sql} GROUP BY ALL""").fetchall()  # noqa: S608  names and integers of ours
+            WHERE {self.window.sql} GROUP BY ALL""").fetchall()  # noqa: S608  names and integers of ours
         return Survey(
             codes=tuple(EventCode(*row[:4]) for row in rows),
             first_us=min((row[4] for row in rows), default=0),
@@ -134,7 +137,7 @@ class DuckdbEngine:
             rows=sum(row[8] for row in rows),
         )
 
-    def sorted_events(self, window: Window, codes: Sequence[EventCode], clock: Clock) -> Iterator[pa.RecordBatch]:
+    def sorted_events(self, codes: Sequence[EventCode], clock: Clock) -> Iterator[pa.RecordBatch]:
         """See `Engine`."""
         dictionary = pa.table(
             {
@@ -150,12 +153,12 @@ class DuckdbEngine:
         rows = self.connection.sql(f"""
             SELECT number, CAST((epoch_us(occurred_at) - {clock.base_us}) // {clock.tick_us} AS {tick}) AS tick,
                    code, {CENTS} AS cents
-            FROM interactions AS i JOIN {NUMBERED} USING (customer_id)
+            FROM {PERMITTED} AS i JOIN {NUMBERED} USING (customer_id)
             LEFT JOIN {CAMPAIGNS} AS g USING (campaign_id)
             JOIN event_codes AS e
               ON e.kind = i.kind AND e.channel IS NOT DISTINCT FROM i.channel
              AND e.category IS NOT DISTINCT FROM g.category AND e.transactional = coalesce(g.transactional, false)
-            WHERE {window.sql} ORDER BY number, tick, code, cents""")  # noqa: S608  names and integers of ours
+            WHERE {self.window.sql} ORDER BY number, tick, code, cents""")  # noqa: S608  names and integers of ours
         yield from rows.to_arrow_reader(BATCH_ROWS)
 
 

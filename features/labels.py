@@ -17,6 +17,7 @@ from contract.kinds import SENT, Role
 from contract.params import Params
 from features.engines import CENTS, NUMBERED, Window
 from features.events import US_PER_DAY, Spine
+from features.permission import PERMITTED
 from features.timeline import Timeline
 
 NONE: Final = -1
@@ -52,7 +53,8 @@ def label(connection: duckdb.DuckDBPyConnection, timeline: Timeline, spine: Spin
     definition and not by observation, and a difference to it is no uplift.
 
     Args:
-        connection: Has the views of an intake, the table `NUMBERED` and the table `sends` of `features.spine`.
+        connection: Has what `permit` makes of an intake's views, the table `NUMBERED`, and the table `sends` of
+            `features.spine`.
         timeline: Holds every event from the first decision to the end of the last horizon.
         spine: (n_rows,) decisions; row i is `row` i of the table `sends`.
         params: The objective.
@@ -154,7 +156,7 @@ def tied_outcomes(connection: duckdb.DuckDBPyConnection, window: Window, params:
     found = connection.sql(f"""
         WITH steps AS (
             SELECT number, epoch_us(occurred_at) AS time_us, kind, channel, campaign_id, send_id, {CENTS} AS cents
-            FROM interactions JOIN {NUMBERED} USING (customer_id)
+            FROM {PERMITTED} JOIN {NUMBERED} USING (customer_id)
             WHERE {window.sql} AND ({is_answer} OR {is_counted}) AND (send_id IS NOT NULL OR campaign_id IS NOT NULL)),
         named AS (
             SELECT number, send_id, time_us, min(row) AS row FROM sends

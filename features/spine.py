@@ -8,20 +8,21 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from contract.kinds import HELD_OUT, SENT
 from contract.params import Params
 from features.engines import CAMPAIGNS, NUMBERED, Source, bounded, create_from_arrow, number_customers
 from features.events import NO_ACTION, NO_CATEGORY, Codebook, Spine
 from features.labels import horizon_us, label
+from features.permission import UNPROFILED, permit
 from features.timeline import Timeline
 
 TRANSACTIONAL: Final = "transactional campaign"
 NOT_OUTBOUND: Final = "channel is not outbound"
+NOT_PROFILED: Final = "no consent to profiling"
 TOO_OLD: Final = "older than the lookback"
 NOT_OVER: Final = "horizon not over"
-REASONS: Final = (TRANSACTIONAL, NOT_OUTBOUND, TOO_OLD, NOT_OVER)
+REASONS: Final = (TRANSACTIONAL, NOT_OUTBOUND, NOT_PROFILED, TOO_OLD, NOT_OVER)
 """Why a decision is left out; the first that holds is counted."""
 
 NO_CAMPAIGN: Final = -1
@@ -62,11 +63,20 @@ def decision_spine(intake: Source, timeline: Timeline, params: Params) -> Decisi
         StorageError: Memory and spill do not suffice.
     """
     connection = intake.connection
+    permit(connection, timeline.window.until_us)
     number_customers(connection, timeline.ids)
     _gather_sends(connection, timeline, params)
     left_out = dict.fromkeys(REASONS, 0)
     left_out.update(connection.execute("SELECT reason, count(*) FROM sends WHERE row IS NULL GROUP BY ALL").fetchall())
-    kept = connection.sql("SELECT * FROM sends WHERE row IS NOT NULL ORDER BY row").to_arrow_table()
+    campaigns = connection.execute(
+        "SELECT DISTINCT campaign_id FROM sends WHERE row IS NOT NULL AND campaign_id IS NOT NULL ORDER BY 1"
+    ).fetchall()
+    campaign_ids = tuple(campaign_id for (campaign_id,) in campaigns)
+    _create_numbered(connection, "campaign_numbers", "campaign_id", campaign_ids, first=0)
+    kept = connection.sql(f"""
+        SELECT number, time_us, action, category, propensity, coalesce(value, {NO_CAMPAIGN}) AS campaign
+        FROM sends LEFT JOIN campaign_numbers USING (campaign_id)
+        WHERE row IS NOT NULL ORDER BY row""").to_arrow_table()  # noqa: S608  an integer of ours
     spine = Spine(
         customer=_numbers(kept, "number", np.int64),
         as_of_us=_numbers(kept, "time_us", np.int64),
@@ -74,20 +84,16 @@ def decision_spine(intake: Source, timeline: Timeline, params: Params) -> Decisi
         category=_numbers(kept, "category", np.int16),
     )
     labels = label(connection, timeline, spine, params)
-    campaign_ids = sorted(each for each in pc.unique(kept["campaign_id"]).to_pylist() if each is not None)
-    campaign = pc.fill_null(
-        pc.index_in(kept["campaign_id"], value_set=pa.array(campaign_ids, pa.string())), NO_CAMPAIGN
-    )
     connection.execute("DROP TABLE sends")
     return Decisions(
         spine=spine,
-        propensity=kept["propensity"].to_numpy().astype(np.float64),
-        campaign=campaign.to_numpy().astype(np.int32),
+        propensity=_numbers(kept, "propensity", np.float64),
+        campaign=_numbers(kept, "campaign", np.int32),
         response=labels.response,
         margin_eur=labels.margin_eur,
         answer_channel=labels.answer_channel,
         own_step_channel=labels.own_step_channel,
-        campaign_ids=tuple(campaign_ids),
+        campaign_ids=campaign_ids,
         left_out=left_out,
     )
 
@@ -106,16 +112,17 @@ def _gather_sends(connection: duckdb.DuckDBPyConnection, timeline: Timeline, par
         CREATE OR REPLACE TEMP TABLE sends AS
         WITH found AS (
             SELECT number, epoch_us(occurred_at) AS time_us, kind, channel, campaign_id, send_id, propensity,
-                   transactional,
+                   transactional, unprofiled,
                    CASE WHEN kind = '{HELD_OUT}' THEN {NO_ACTION} ELSE outbound_actions.value END AS action,
                    coalesce(category_numbers.value, {NO_CATEGORY}) AS category
             FROM interactions JOIN {NUMBERED} USING (customer_id) LEFT JOIN {CAMPAIGNS} USING (campaign_id)
             LEFT JOIN outbound_actions USING (channel)
             LEFT JOIN category_numbers ON category_numbers.name = category
+            LEFT JOIN (SELECT customer_id, true AS unprofiled FROM {UNPROFILED}) USING (customer_id)
             WHERE kind IN ('{SENT}', '{HELD_OUT}')),
         judged AS (
             SELECT *, CASE WHEN transactional THEN '{TRANSACTIONAL}' WHEN action IS NULL THEN '{NOT_OUTBOUND}'
-                WHEN time_us < {window.since_us} THEN '{TOO_OLD}'
+                WHEN unprofiled THEN '{NOT_PROFILED}' WHEN time_us < {window.since_us} THEN '{TOO_OLD}'
                 WHEN time_us + {horizon_us(params)} > {window.until_us} THEN '{NOT_OVER}' END AS reason
             FROM found)
         SELECT *, CASE WHEN reason IS NULL THEN row_number() OVER (
@@ -127,7 +134,7 @@ def _gather_sends(connection: duckdb.DuckDBPyConnection, timeline: Timeline, par
 def _create_numbered(
     connection: duckdb.DuckDBPyConnection, table: str, column: str, names: Sequence[str], first: int
 ) -> None:
-    values = pa.array(range(first, first + len(names)), pa.int16())
+    values = pa.array(range(first, first + len(names)), pa.int32())
     create_from_arrow(connection, table, pa.table({column: pa.array(names, pa.string()), "value": values}))
 
 

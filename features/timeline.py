@@ -26,7 +26,7 @@ from contract.params import Params
 from contract.progress import Progress, silent
 from features.blocks import chosen, holds_any, joined, no_events, split
 from features.encoding import Clock, built_codebook, codebook_from_tree, codebook_to_tree, fitting_clock, stable_json
-from features.engines import DuckdbEngine, Source, Window, bounded
+from features.engines import DuckdbEngine, Engine, Source, Window, bounded
 from features.events import US_PER_DAY, Codebook, Events
 from features.row_groups import COLUMNS, GROUP_EVENTS, GroupWriter
 
@@ -145,7 +145,7 @@ def build_timeline(
     progress: Progress = silent,
     group_events: int = GROUP_EVENTS,
 ) -> Timeline:
-    """Write the timeline of the accepted events with `as_of - lookback <= time < as_of`, whole or not at all.
+    """Write the timeline of the events with `as_of - lookback <= time < as_of` that may be used, whole or not at all.
 
     Args:
         intake: Accepted rows and the as_of.
@@ -159,17 +159,17 @@ def build_timeline(
         DataError: A customer id occurs twice, or the events need more than 65,536 codes.
         StorageError: The folder cannot be written, or memory and spill do not suffice; an older timeline is whole.
     """
-    engine = DuckdbEngine(intake.connection)
     window = kept_window(intake.as_of, params)
+    engine: Engine = DuckdbEngine(intake, window)
     ids = _distinct(engine.customer_ids())
-    survey = engine.survey(window)
+    survey = engine.survey()
     codes = built_codebook(survey.codes, engine.categories(), params, codebook)
     clock = fitting_clock(survey.first_us, survey.last_us, survey.whole_seconds)
     cents = np.dtype(np.int32 if survey.widest_cents <= np.iinfo(np.int32).max else np.int64)
     with atomic_folder(folder) as target:
         types = (clock.dtype, np.dtype(np.uint16), cents)
         with GroupWriter(target / "events.parquet", len(ids), types, group_events) as writer:
-            for batch in engine.sorted_events(window, codes.entries, clock):
+            for batch in engine.sorted_events(codes.entries, clock):
                 writer.add(batch)
                 progress("timeline", writer.rows, survey.rows)
         _write_rest(Timeline(target, codes, ids, writer.offsets(), clock, window, writer.digest()))

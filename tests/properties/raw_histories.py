@@ -1,6 +1,6 @@
 """Small raw tables that look for trouble, as an intake would show them: ties, edges of the horizon, loose answers."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import duckdb
@@ -24,6 +24,15 @@ CAMPAIGNS = pd.DataFrame(
     ],
     columns=["campaign_id", "type", "category"],
 )
+CONSENTS = pd.DataFrame(
+    {
+        "customer_id": pd.Series([], dtype="str"),
+        "channel": pd.Series([], dtype="str"),
+        "occurred_at": pd.Series([], dtype="datetime64[us]"),
+        "granted": pd.Series([], dtype="bool"),
+        "purpose": pd.Series([], dtype="str"),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -33,6 +42,7 @@ class Shown:
     interactions: pd.DataFrame
     customers: pd.DataFrame
     as_of: datetime = START + timedelta(days=DAYS)
+    consents: pd.DataFrame = field(default_factory=CONSENTS.copy)
 
     @property
     def connection(self) -> duckdb.DuckDBPyConnection:
@@ -41,6 +51,7 @@ class Shown:
             ("interactions", self.interactions),
             ("customers", self.customers),
             ("campaigns", CAMPAIGNS),
+            ("consents", self.consents),
         ):
             connection.register("arriving", content)
             connection.execute(f"CREATE TABLE {name} AS FROM arriving")
@@ -49,6 +60,14 @@ class Shown:
 
     def opened(self) -> "Opened":
         return Opened(self.connection, self.as_of)
+
+    def with_consents(self, *rows: tuple[str, str | None, datetime, bool, str]) -> "Shown":
+        if not rows:
+            return self
+        frame = pd.DataFrame(list(rows), columns=list(CONSENTS.columns)).astype({"channel": "str"})
+        return replace(
+            self, consents=frame.assign(occurred_at=[each.replace(tzinfo=None) for each in frame.occurred_at])
+        )
 
     def with_rows(self, interactions: pd.DataFrame) -> "Shown":
         return replace(self, interactions=interactions)

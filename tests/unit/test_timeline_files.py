@@ -189,6 +189,10 @@ def test_sorting_spills_within_its_memory(tmp_path):
     )
     connection.execute("CREATE TABLE customers AS SELECT 'c' || i AS customer_id FROM range(1000) t(i)")
     connection.execute("CREATE TABLE campaigns (campaign_id VARCHAR, type VARCHAR, category VARCHAR)")
+    connection.execute("CREATE TABLE consents (customer_id VARCHAR, channel VARCHAR, occurred_at TIMESTAMP)")
+    connection.execute(
+        "ALTER TABLE consents ADD COLUMN granted BOOLEAN; ALTER TABLE consents ADD COLUMN purpose VARCHAR"
+    )
     source = tmp_path / "interactions.parquet"
     connection.execute(
         f"""COPY (SELECT 'c' || hash(i) % 1000 AS customer_id, make_timestamp(CAST(1700000000000000

@@ -1,0 +1,53 @@
+"""What customers allow of their history: profiling and tracking, by the consents at as_of; decides no contact.
+
+Where the consents know a purpose before as_of, a customer without a grant is left out of that use: without profiling no
+event and no demographic is used, and the customer is scored as one of whom nothing is known; without tracking none of
+the opened messages is. A consent given as a whole (no channel) replaces what was said of channels before it. The latest
+counts; of two at the same moment the refusal.
+"""
+
+from typing import Final
+
+import duckdb
+
+from contract.kinds import OPENED
+
+PERMITTED: Final = "permitted_interactions"
+"""Temporary view with the columns of `interactions`: the rows that may be used."""
+
+UNPROFILED: Final = "unprofiled_customers"
+"""Temporary table (customer_id): customers whose history may not be used."""
+
+_STANDING: Final = "standing_consents"
+
+
+def permit(connection: duckdb.DuckDBPyConnection, until_us: int) -> None:
+    """Make `PERMITTED` and `UNPROFILED` by the consents before `until_us`, microseconds since 1970 UTC."""
+    connection.execute(f"""
+        CREATE OR REPLACE TEMP TABLE {_STANDING} AS
+        WITH latest AS (
+            SELECT purpose, customer_id, channel, occurred_at, granted FROM consents
+            WHERE purpose IN ('profiling', 'tracking') AND occurred_at < make_timestamp({until_us})
+            QUALIFY row_number() OVER (
+                PARTITION BY purpose, customer_id, channel ORDER BY occurred_at DESC, granted) = 1),
+        whole AS (SELECT purpose, customer_id, occurred_at FROM latest WHERE channel IS NULL)
+        SELECT latest.purpose, latest.customer_id, latest.channel, latest.granted
+        FROM latest LEFT JOIN whole USING (purpose, customer_id)
+        WHERE latest.channel IS NULL OR whole.occurred_at IS NULL OR latest.occurred_at >= whole.occurred_at""")  # noqa: S608  an integer of ours
+    known = {purpose for (purpose,) in connection.table(_STANDING).project("purpose").distinct().fetchall()}
+    refused = "true" if "profiling" in known else "false"
+    connection.execute(f"""
+        CREATE OR REPLACE TEMP TABLE {UNPROFILED} AS
+        SELECT customer_id FROM customers ANTI JOIN (
+            SELECT customer_id FROM {_STANDING} WHERE purpose = 'profiling'
+            GROUP BY customer_id HAVING bool_and(granted)) USING (customer_id)
+        WHERE {refused}""")  # noqa: S608  names of ours
+    rows = f"interactions ANTI JOIN {UNPROFILED} USING (customer_id)" if "profiling" in known else "interactions"
+    tracked = f"""kind <> '{OPENED}' OR coalesce((
+        SELECT bool_and(granted) FROM {_STANDING} AS given
+        WHERE given.purpose = 'tracking' AND given.customer_id = shown.customer_id
+          AND (given.channel IS NULL OR given.channel = shown.channel)), false)"""  # noqa: S608  names of ours
+    condition = tracked if "tracking" in known else "true"
+    connection.execute(
+        f"CREATE OR REPLACE TEMP VIEW {PERMITTED} AS FROM (SELECT * FROM {rows}) AS shown WHERE {condition}"  # noqa: S608
+    )
