@@ -234,7 +234,7 @@ def _undeclared(params: Params) -> list[str]:
 def _redeclared(params: Params) -> list[str]:
     faults = [f"kinds.{kind}: is shipped and cannot be redeclared" for kind in params.kinds if kind in SHIPPED_KINDS]
     return faults + [
-        f"kinds.{kind}: only sent and held_out are decisions; its role may be delivery, answer, opt_out or own_step"
+        f"kinds.{kind}: only sent and held_out are decisions, so its role may be delivery, answer, opt_out or own_step"
         for kind, role in params.kinds.items()
         if role == Role.DECISION
     ]

@@ -92,7 +92,13 @@ def test_every_fault_of_every_source_is_reported_together(written, tmp_path):
     unparsed = written("a: [1", "unparsed.yaml")
     faults = refused(
         [broken, unparsed, tmp_path / "none.yaml"],
-        ["threads", "threads=0", "planning.holdout_share=2", "planning.capacities.fax=1"],
+        [
+            "threads",
+            "threads=0",
+            "planning.holdout_share=2",
+            "planning.capacities.fax=1",
+            "check.allow_quarantine=[orders]",
+        ],
     )
     expected = [
         "planning.capacities.fax: no declared outbound channel",
