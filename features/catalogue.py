@@ -14,7 +14,7 @@ from features.event_sets import CANDIDATE, OWN_CATEGORY, EventSet
 from features.events import Codebook
 
 FOLLOW_DAYS = 7
-"""How long after a message a purchase or a visit may still be owed to it: a week, as the default horizon of sales."""
+"""How long after a message a purchase may still be owed to it: a week, as the default horizon of sales."""
 
 
 @dataclass(frozen=True)
@@ -89,12 +89,15 @@ def default_features(params: Params, codebook: Codebook) -> tuple[g.Feature, ...
 
 
 def _counts(params: Params, s: Subjects) -> Iterator[g.Feature]:
-    per_channel = [(s.sends, s.outbound), (s.answers, s.answering), (s.steps, s.walked), (s.purchases, s.selling)]
-    for events, channels in per_channel:
-        for each in (events, *(events.on(channel) for channel in channels)):
-            yield from (g.Count(each, days) for days in params.features.windows_days)
+    week, month, season, year = params.features.windows_days
+    for events in (s.sends, s.answers, s.steps, s.purchases):
+        yield from (g.Count(events, days) for days in (week, month, season, year))
+    for events, channels in ((s.answers, s.answering), (s.steps, s.walked)):
+        yield from (g.Count(events.on(channel), days) for channel in channels for days in (week, month, season, year))
+    for events, channels in ((s.sends, s.outbound), (s.purchases, s.selling)):
+        yield from (g.Count(events.on(channel), days) for channel in channels for days in (month, year))
     for events in (s.opens, s.returns, s.opt_outs, s.held_out, s.service, s.bounces):
-        yield from (g.Count(events, days) for days in params.features.windows_days)
+        yield from (g.Count(events, days) for days in (month, year))
 
 
 def _candidate(params: Params, s: Subjects) -> Iterator[g.Feature]:
@@ -114,7 +117,6 @@ def _candidate(params: Params, s: Subjects) -> Iterator[g.Feature]:
     yield from (g.Pressure(sends, half_life) for half_life in params.features.half_lives_days)
     yield g.Streak(sends, answers)
     yield g.Followed(s.purchases, sends, FOLLOW_DAYS, year)
-    yield g.Followed(s.steps, sends, FOLLOW_DAYS, season)
 
 
 def _own_category(params: Params, s: Subjects) -> Iterator[g.Feature]:
@@ -143,17 +145,11 @@ def _rates(params: Params, s: Subjects) -> Iterator[g.Feature]:
 
 
 def _recencies(s: Subjects) -> Iterator[g.Feature]:
-    per_channel = [
-        (s.sends, s.outbound),
-        (s.answers, s.answering),
-        (s.steps, s.walked),
-        (s.purchases, s.selling),
-        (s.opt_outs, s.outbound),
-    ]
+    per_channel = [(s.sends, s.outbound), (s.answers, s.answering), (s.steps, s.walked), (s.purchases, s.selling)]
     for events, channels in per_channel:
         yield g.Recency(events)
         yield from (g.Recency(events.on(channel)) for channel in channels)
-    yield from (g.Recency(events) for events in (s.returns, s.held_out, s.service))
+    yield from (g.Recency(events) for events in (s.opt_outs, s.returns, s.held_out, s.service))
     yield g.Tenure()
     yield g.First(s.purchases)
 
@@ -170,7 +166,7 @@ def _money(params: Params, s: Subjects) -> Iterator[g.Feature]:
 def _rhythm(params: Params, s: Subjects) -> Iterator[g.Feature]:
     """When and how regularly the customer acts."""
     week, month, season, year = params.features.windows_days
-    for events in (s.answers, s.steps, s.purchases):
+    for events in (s.answers, s.purchases):
         yield from (g.HourMean(events), g.HourConcentration(events), g.WeekendShare(events))
         yield from (g.GapMean(events), g.GapSpread(events))
     for events in (s.sends, s.answers, s.steps, s.purchases):
@@ -180,18 +176,17 @@ def _rhythm(params: Params, s: Subjects) -> Iterator[g.Feature]:
 
 def _mix(params: Params, s: Subjects) -> Iterator[g.Feature]:
     """How the customer spreads over the channels."""
-    _, _, season, year = params.features.windows_days
+    _, _, _, year = params.features.windows_days
     for events, channels in ((s.answers, s.answering), (s.steps, s.walked), (s.purchases, s.selling)):
-        yield from (g.Entropy(events, channels, days) for days in (season, year))
+        yield g.Entropy(events, channels, year)
         yield from (g.Share(events.on(channel), events, year) for channel in channels)
         yield from (g.LatestChannel(events, channels, 1), g.LatestChannel(events, channels, 2))
         yield g.TopChannel(events, channels, year)
 
 
 def _pressure(params: Params, s: Subjects) -> Iterator[g.Feature]:
-    for half_life in params.features.half_lives_days:
-        yield g.Pressure(s.sends, half_life)
-        yield from (g.Pressure(s.sends.on(channel), half_life) for channel in s.outbound)
+    yield from (g.Pressure(s.sends, half_life) for half_life in params.features.half_lives_days)
+    yield from (g.Pressure(s.sends.on(channel), params.features.half_lives_days[-1]) for channel in s.outbound)
     yield g.Streak(s.sends, s.answers)
     yield g.Streak(s.sends, s.purchases)
     yield from (g.Streak(s.sends.on(channel), s.answers.on(channel)) for channel in s.answering)

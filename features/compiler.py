@@ -96,7 +96,7 @@ def compile_program(
         raise UsageError("features:\n" + "\n".join(f"  {fault}" for fault in faults))
     spans_us = [days * US_PER_DAY for days in (*windows, lookback_days)]
     plan = Plan(Tables(codebook, spans_us), windows, lookback_days, base_rates or {})
-    for column, feature in enumerate(features):
+    for column, feature in sorted(enumerate(features), key=_copied_first):
         show(feature, plan, column)
     words, reals = plan.tables.packed()
     words.flags.writeable = reals.flags.writeable = False
@@ -139,6 +139,12 @@ def learn_base_rates(
     return rates
 
 
+def _copied_first(numbered: tuple[int, g.Feature]) -> tuple[bool, bool]:
+    """Order in which cells are given: what is copied to neighbouring columns lies in neighbouring cells."""
+    _, feature = numbered
+    return not isinstance(feature, g.Count | g.Recency), feature.candidate
+
+
 def _faults(features: Sequence[g.Feature], windows: tuple[float, ...], lookback_days: float) -> list[str]:
     repeated = [name for name, count in Counter(feature.name for feature in features).items() if count > 1]
     faults = [f"{name}: declared more than once; names must differ" for name in repeated]
@@ -170,7 +176,7 @@ def show(feature: g.Feature, plan: Plan, column: int) -> None:  # noqa: ARG001 -
 
 @show.register
 def _(feature: g.Count, plan: Plan, column: int) -> None:
-    plan.show(k.EMIT_COUNT, column, plan.count(feature.events, feature.window_days), 1)
+    plan.show(k.EMIT_COUNT, column, plan.count(feature.events, feature.window_days))
 
 
 @show.register
@@ -206,22 +212,22 @@ def _(feature: g.Followed, plan: Plan, column: int) -> None:
 
 @show.register
 def _(feature: g.Recency, plan: Plan, column: int) -> None:
-    plan.show(k.EMIT_AGE, column, plan.tables.last(feature.events), 1)
+    plan.show(k.EMIT_AGE, column, plan.tables.last(feature.events))
 
 
 @show.register
 def _(feature: g.First, plan: Plan, column: int) -> None:
-    plan.show(k.EMIT_GAP, column, plan.tables.gaps(feature.events), k.GAP_IS_FIRST)
+    plan.show(k.EMIT_GAP, column, plan.tables.rhythm(feature.events), k.GAP_IS_FIRST)
 
 
 @show.register
 def _(feature: g.GapMean, plan: Plan, column: int) -> None:
-    plan.show(k.EMIT_GAP, column, plan.tables.gaps(feature.events), k.GAP_IS_MEAN)
+    plan.show(k.EMIT_GAP, column, plan.tables.rhythm(feature.events), k.GAP_IS_MEAN)
 
 
 @show.register
 def _(feature: g.GapSpread, plan: Plan, column: int) -> None:
-    plan.show(k.EMIT_GAP, column, plan.tables.gaps(feature.events), k.GAP_IS_SPREAD)
+    plan.show(k.EMIT_GAP, column, plan.tables.rhythm(feature.events), k.GAP_IS_SPREAD)
 
 
 @show.register
@@ -236,13 +242,13 @@ def _(feature: g.Calendar, plan: Plan, column: int) -> None:
 
 @show.register
 def _(feature: g.Sum, plan: Plan, column: int) -> None:
-    cell = plan.tables.cents(feature.events, plan.window(feature.window_days))
+    cell = plan.tables.cents(feature.events) + plan.window(feature.window_days)
     plan.show(k.EMIT_WIDE, column, cell, plan.tables.factor(EUR_PER_CENT))
 
 
 @show.register
 def _(feature: g.Mean, plan: Plan, column: int) -> None:
-    cell = plan.tables.cents(feature.events, plan.window(feature.window_days))
+    cell = plan.tables.cents(feature.events) + plan.window(feature.window_days)
     below = plan.count(feature.events, feature.window_days)
     plan.show(k.EMIT_MEAN, column, cell, below, plan.tables.factor(EUR_PER_CENT))
 
@@ -261,7 +267,7 @@ def _(feature: g.Pressure, plan: Plan, column: int) -> None:
 
 @show.register
 def _(feature: g.Streak, plan: Plan, column: int) -> None:
-    plan.show(k.EMIT_WIDE, column, plan.tables.streak(feature.events, feature.since), plan.tables.factor(1.0))
+    plan.show(k.EMIT_STREAK, column, plan.tables.streak(feature.events, feature.since), plan.tables.last(feature.since))
 
 
 @show.register
@@ -271,43 +277,37 @@ def _(feature: g.ActiveDays, plan: Plan, column: int) -> None:
 
 @show.register
 def _(feature: g.HourMean, plan: Plan, column: int) -> None:
-    plan.show(k.EMIT_CIRCLE, column, plan.tables.hours(feature.events), k.CIRCLE_IS_MEAN)
+    plan.show(k.EMIT_CIRCLE, plan.tables.rhythm(feature.events), column, 0)
 
 
 @show.register
 def _(feature: g.HourConcentration, plan: Plan, column: int) -> None:
-    plan.show(k.EMIT_CIRCLE, column, plan.tables.hours(feature.events), k.CIRCLE_IS_CONCENTRATION)
+    plan.show(k.EMIT_CIRCLE, plan.tables.rhythm(feature.events), column, 1)
 
 
 @show.register
 def _(feature: g.WeekendShare, plan: Plan, column: int) -> None:
-    cell = plan.tables.hours(feature.events)
-    plan.show(k.EMIT_PART, column, cell + 3, cell)
+    cell = plan.tables.rhythm(feature.events)
+    plan.show(k.EMIT_PART, column, cell + k.WEEKENDS, cell + k.EVENTS)
 
 
 @show.register
 def _(feature: g.Entropy, plan: Plan, column: int) -> None:
     cells = [plan.count(feature.events.on(channel), feature.window_days) for channel in feature.over]
-    plan.show(k.EMIT_ENTROPY, column, *_listed(plan, cells))
+    plan.show(k.EMIT_ENTROPY, column, *plan.tables.listed(cells))
 
 
 @show.register
 def _(feature: g.LatestChannel, plan: Plan, column: int) -> None:
     pairs = [(plan.tables.last(feature.events.on(name)), _level(plan, name)) for name in feature.over]
-    plan.show(k.EMIT_LATEST, column, *_listed(plan, [each for pair in pairs for each in pair]), feature.rank)
+    bounds = plan.tables.listed([each for pair in pairs for each in pair])
+    plan.show(k.EMIT_LATEST, *bounds, column, feature.rank - 1)
 
 
 @show.register
 def _(feature: g.TopChannel, plan: Plan, column: int) -> None:
     counts = [(plan.count(feature.events.on(name), feature.window_days), _level(plan, name)) for name in feature.over]
-    plan.show(k.EMIT_TOP, column, *_listed(plan, [each for pair in counts for each in pair]))
-
-
-def _listed(plan: Plan, values: Sequence[int]) -> tuple[int, int]:
-    """Begin and end of the values among the program's lists."""
-    lists = plan.tables.sections[k.LISTS]
-    lists += values
-    return len(lists) - len(values), len(lists)
+    plan.show(k.EMIT_TOP, column, *plan.tables.listed([each for pair in counts for each in pair]))
 
 
 def _level(plan: Plan, channel: str) -> int:

@@ -66,14 +66,16 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
     gap_masks, quarters = _part(words, words, k.GAP_MASKS), _part(words, words, k.QUARTERS)
     count_views, wide_views = _part(words, words, k.COUNT_VIEWS), _part(words, words, k.WIDE_VIEWS)
     real_views, sources = _part(words, words, k.REAL_VIEWS), _part(words, words, k.VIEW_SOURCES)
-    lists, emit_count = _part(words, words, k.LISTS), _part(words, words, k.EMIT_COUNT)
+    lists, emit_cell = _part(words, words, k.LISTS), _part(words, words, k.EMIT_CELL)
+    emit_count = _part(words, words, k.EMIT_COUNT)
     emit_age, emit_ratio = _part(words, words, k.EMIT_AGE), _part(words, words, k.EMIT_RATIO)
     emit_wide, emit_mean = _part(words, words, k.EMIT_WIDE), _part(words, words, k.EMIT_MEAN)
     emit_part, emit_decay = _part(words, words, k.EMIT_PART), _part(words, words, k.EMIT_DECAY)
     emit_entropy, emit_latest = _part(words, words, k.EMIT_ENTROPY), _part(words, words, k.EMIT_LATEST)
     emit_top, emit_circle = _part(words, words, k.EMIT_TOP), _part(words, words, k.EMIT_CIRCLE)
     emit_gap, emit_days = _part(words, words, k.EMIT_GAP), _part(words, words, k.EMIT_DAYS)
-    emit_value, emit_other = _part(words, words, k.EMIT_VALUE), _part(words, words, k.EMIT_OTHER)
+    emit_value, emit_streak = _part(words, words, k.EMIT_VALUE), _part(words, words, k.EMIT_STREAK)
+    emit_other = _part(words, words, k.EMIT_OTHER)
     spans, template = _part(words, reals, k.SPANS), _part(words, reals, k.TEMPLATE)
     factors, logs = _part(words, reals, k.FACTORS), _part(words, reals, k.LOGS)
 
@@ -82,8 +84,7 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
     wide = np.zeros(sizes[k.N_WIDE], np.int64)
     real = np.empty(sizes[k.N_REAL], np.float64)
     flags = np.zeros(64, np.uint64)
-    lows = np.empty(k.WINDOWS + 1, np.int64)
-    tails = np.empty(k.WINDOWS + 1, np.int64)
+    lows, tails = np.empty(k.WINDOWS + 1, np.int64), np.empty(k.WINDOWS + 1, np.int64)
     flat = out.reshape(out.size)
     width = U(out.shape[1])
     row = 0
@@ -117,36 +118,37 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
                     if w < k.WINDOWS:
                         for lane in range(k.COUNT_LANES, k.COUNT_LANES + k.LANES):
                             counts[U(keys[key + U(lane)]) + U(w)] -= np.int32(1)
+                        fired = flags[tail - start] if needs_flags else U(0)
+                        while fired:
+                            lowest = _ones((fired & (~fired + U(1))) - U(1))
+                            counts[U(follows[lowest * U(k.FOLLOW_WORDS)]) + U(w)] -= np.int32(1)
+                            fired &= fired - U(1)
                     for p in range(U(keys[key + U(k.EXPIRE + w)]), U(keys[key + U(k.EXPIRE + w + 1)])):
                         at = p * U(k.INSTRUCTION_WORDS)
                         operation = instructions[at]
                         cell, operand = U(instructions[at + U(1)]), U(instructions[at + U(2)])
                         if operation == k.ADD_CENTS:
-                            wide[cell] -= cents[tail]
+                            wide[cell + U(w)] -= cents[tail]
                         elif operation == k.ADD_COUNT:
                             counts[cell + U(w)] -= np.int32(1)
-                        elif operation == k.ADD_HOUR:
-                            quarter = U(time_us[tail] % k.DAY_US // k.QUARTER_US) * U(2)
-                            wide[cell] -= 1
-                            wide[cell + U(1)] -= np.int64(np.int32(quarters[quarter]))
-                            wide[cell + U(2)] -= np.int64(np.int32(quarters[quarter + U(1)]))
-                            wide[cell + U(3)] -= np.int64((time_us[tail] // k.DAY_US + 3) % 7 >= 5)
-                        elif operation == k.STREAK_UP:
+                        elif operation == k.ADD_STREAK:
                             if not (np.float64(time_us[tail]) <= real[operand]):
                                 wide[cell] -= 1
-                        elif operation == k.ADD_FOLLOWED:
-                            if (flags[tail - start] >> U(follows[operand + U(2)])) & U(1):
-                                counts[cell + U(w)] -= np.int32(1)
-                        elif operation == k.ADD_GAP:
-                            wide[cell] -= 1
-                            if wide[cell] > 0:
+                        elif operation == k.ADD_RHYTHM:
+                            t = time_us[tail]
+                            quarter = U(t % k.DAY_US // k.QUARTER_US) * U(2)
+                            wide[cell + U(k.EVENTS)] -= 1
+                            wide[cell + U(k.EAST)] -= np.int64(np.int32(quarters[quarter]))
+                            wide[cell + U(k.NORTH)] -= np.int64(np.int32(quarters[quarter + U(1)]))
+                            wide[cell + U(k.WEEKENDS)] -= np.int64((t // k.DAY_US + 3) % 7 >= 5)
+                            if wide[cell + U(k.EVENTS)] > 0:
                                 later = tail + 1
                                 while later < head - 1 and not ((gap_masks[U(code[later])] >> operand) & U(1)):
                                     later += 1
-                                gap = time_us[later] // k.MINUTE_US - time_us[tail] // k.MINUTE_US
-                                wide[cell + U(1)] -= gap
-                                wide[cell + U(2)] -= gap * gap
-                                wide[cell + U(4)] = time_us[later]
+                                gap = time_us[later] // k.MINUTE_US - t // k.MINUTE_US
+                                wide[cell + U(k.GAPS)] -= gap
+                                wide[cell + U(k.SQUARED_GAPS)] -= gap * gap
+                                wide[cell + U(k.FIRST_TIME)] = time_us[later]
                     tail += 1
                 tails[w] = tail
 
@@ -175,45 +177,48 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
                         else:
                             real[cell] = real[cell] * math.exp((real[cell + U(1)] - time) * factors[operand]) + 1.0
                         real[cell + U(1)] = time
-                    elif operation == k.ADD_HOUR:
+                    elif operation == k.ADD_RHYTHM:
                         if current:
-                            quarter = U(t % k.DAY_US // k.QUARTER_US) * U(2)
-                            wide[cell] += 1
-                            wide[cell + U(1)] += np.int64(np.int32(quarters[quarter]))
-                            wide[cell + U(2)] += np.int64(np.int32(quarters[quarter + U(1)]))
-                            wide[cell + U(3)] += np.int64((t // k.DAY_US + 3) % 7 >= 5)
-                    elif operation == k.STREAK_UP:
+                            day, minute = t // k.DAY_US, t // k.MINUTE_US
+                            quarter = U((t - day * k.DAY_US) // k.QUARTER_US) * U(2)
+                            if wide[cell + U(k.EVENTS)] > 0:
+                                gap = minute - wide[cell + U(k.LAST_MINUTE)]
+                                wide[cell + U(k.GAPS)] += gap
+                                wide[cell + U(k.SQUARED_GAPS)] += gap * gap
+                            else:
+                                wide[cell + U(k.FIRST_TIME)] = t
+                            wide[cell + U(k.EVENTS)] += 1
+                            wide[cell + U(k.EAST)] += np.int64(np.int32(quarters[quarter]))
+                            wide[cell + U(k.NORTH)] += np.int64(np.int32(quarters[quarter + U(1)]))
+                            wide[cell + U(k.WEEKENDS)] += np.int64((day + 3) % 7 >= 5)
+                            wide[cell + U(k.LAST_MINUTE)] = minute
+                    elif operation == k.ADD_STREAK:
                         if current and not (time <= real[operand]):
-                            wide[cell] += 1
-                    elif operation == k.STREAK_END:
-                        wide[cell] = 0
+                            going = not (np.float64(wide[cell + U(1)]) <= real[operand])
+                            wide[cell] = wide[cell] + 1 if going else 1
+                            wide[cell + U(1)] = t
                     elif operation == k.KEEP_PREVIOUS:
                         if real[operand] < time:
                             real[cell] = real[operand]
                     elif operation == k.ADD_FOLLOWED:
-                        earlier = real[U(follows[operand])]
-                        if earlier == time:
-                            earlier = real[U(follows[operand + U(1)])]
-                        if time - earlier <= factors[U(follows[operand + U(3)])]:
-                            fired |= U(1) << U(follows[operand + U(2)])
-                            counts[cell] += in0
-                            counts[cell + U(1)] += in1
-                            counts[cell + U(2)] += in2
-                            counts[cell + U(3)] += in3
-                    elif operation == k.ADD_GAP:
-                        if current:
-                            minute = t // k.MINUTE_US
-                            if wide[cell] > 0:
-                                gap = minute - wide[cell + U(3)]
-                                wide[cell + U(1)] += gap
-                                wide[cell + U(2)] += gap * gap
-                            else:
-                                wide[cell + U(4)] = t
-                            wide[cell] += 1
-                            wide[cell + U(3)] = minute
+                        for flag in range(cell, cell + operand):
+                            at = flag * U(k.FOLLOW_WORDS)
+                            earlier = real[U(follows[at + U(1)])]
+                            if earlier == time:
+                                earlier = real[U(follows[at + U(2)])]
+                            if time - earlier <= factors[U(follows[at + U(3)])]:
+                                fired |= U(1) << flag
+                                counted = U(follows[at])
+                                counts[counted] += in0
+                                counts[counted + U(1)] += in1
+                                counts[counted + U(2)] += in2
+                                counts[counted + U(3)] += in3
                     elif operation == k.ADD_CENTS:
-                        if current:
-                            wide[cell] += cents[head]
+                        amount = cents[head]
+                        wide[cell] += amount * np.int64(in0)
+                        wide[cell + U(1)] += amount * np.int64(in1)
+                        wide[cell + U(2)] += amount * np.int64(in2)
+                        wide[cell + U(3)] += amount * np.int64(in3)
                     elif operation == k.MARK_DAY:
                         day = t // k.DAY_US
                         step = day - wide[cell + U(1)]
@@ -240,17 +245,12 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
                     counts[cell + U(3)] += in3
                 for lane in range(k.LAST_LANES, k.LAST_LANES + k.LANES):
                     real[U(keys[key + U(lane)])] = time
-                old0 += np.int64(t < low0)
-                old1 += np.int64(t < low1)
-                old2 += np.int64(t < low2)
-                old3 += np.int64(t < low3)
+                old0, old1 = old0 + np.int64(t < low0), old1 + np.int64(t < low1)
+                old2, old3 = old2 + np.int64(t < low2), old3 + np.int64(t < low3)
                 old4 += np.int64(t < low4)
                 head += 1
-            tails[0] += old0
-            tails[1] += old1
-            tails[2] += old2
-            tails[3] += old3
-            tails[4] += old4
+            tails[0], tails[1], tails[2] = tails[0] + old0, tails[1] + old1, tails[2] + old2
+            tails[3], tails[4] = tails[3] + old3, tails[4] + old4
 
             # Relative sets show the row's own action or category; then every output is the same as any other.
             acted, themed = np.int64(action[row]), np.int64(category[row]) + 1
@@ -276,6 +276,8 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
                 to, cell = base + U(emit_count[j]), U(emit_count[j + U(1)])
                 for i in range(U(emit_count[j + U(2)])):
                     flat[to + i] = np.float32(counts[cell + i])
+            for j in range(U(0), U(emit_cell.size), U(2)):
+                flat[base + U(emit_cell[j])] = np.float32(counts[U(emit_cell[j + U(1)])])
             for j in range(U(0), U(emit_age.size), U(3)):
                 to, cell = base + U(emit_age[j]), U(emit_age[j + U(1)])
                 for i in range(U(emit_age[j + U(2)])):
@@ -298,8 +300,7 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
                 flat[base + U(emit_part[j])] = np.float32(np.float64(wide[U(emit_part[j + U(1)])]) / whole)
             for j in range(U(0), U(emit_decay.size), U(3)):
                 cell = U(emit_decay[j + U(1)])
-                last = real[cell + U(1)]
-                value = 0.0
+                last, value = real[cell + U(1)], 0.0
                 if last >= horizon:
                     value = real[cell] * math.exp((last - now) * factors[U(emit_decay[j + U(2)])])
                 flat[base + U(emit_decay[j])] = np.float32(value)
@@ -315,41 +316,45 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
                 else:
                     flat[base + U(emit_entropy[j])] = np.float32(np.nan)
             for j in range(U(0), U(emit_latest.size), U(4)):
-                best, second = horizon - 1.0, horizon - 1.0
-                best_level, second_level = np.nan, np.nan
-                for i in range(U(emit_latest[j + U(1)]), U(emit_latest[j + U(2)]), U(2)):
+                # The time and, for ties, the place in the list, in one integer: two maxima without a branch.
+                first, second, begin = np.int64(0), np.int64(0), np.int64(emit_latest[j])
+                for i in range(U(begin), U(emit_latest[j + U(1)]), U(2)):
                     last = real[U(lists[i])]
-                    if last > best:
-                        second, second_level = best, best_level
-                        best, best_level = last, np.float64(lists[i + U(1)])
-                    elif last > second:
-                        second, second_level = last, np.float64(lists[i + U(1)])
-                level_shown = best_level if emit_latest[j + U(3)] == 1 else second_level
-                flat[base + U(emit_latest[j])] = np.float32(level_shown)
+                    place = np.int64(begin + k.PLACES - 1 - np.int64(i))
+                    seen = np.int64(last) * k.PLACES + place if last >= horizon else np.int64(0)
+                    second = max(second, min(first, seen))
+                    first = max(first, seen)
+                for rank in range(U(2)):
+                    seen, column = second if rank else first, emit_latest[j + U(2) + rank]
+                    if column != k.NO_COLUMN:
+                        at = U(begin + k.PLACES - seen % k.PLACES)
+                        flat[base + U(column)] = np.float32(lists[at] if seen else np.nan)
             for j in range(U(0), U(emit_top.size), U(3)):
                 most, top = np.int32(0), np.nan
                 for i in range(U(emit_top[j + U(1)]), U(emit_top[j + U(2)]), U(2)):
-                    if counts[U(lists[i])] > most:
-                        most, top = counts[U(lists[i])], np.float64(lists[i + U(1)])
+                    count, level_at = counts[U(lists[i])], np.float64(lists[i + U(1)])
+                    top = level_at if count > most else top
+                    most = count if count > most else most
                 flat[base + U(emit_top[j])] = np.float32(top)
             for j in range(U(0), U(emit_circle.size), U(3)):
-                cell = U(emit_circle[j + U(1)])
-                east, north = np.float64(wide[cell + U(1)]), np.float64(wide[cell + U(2)])
-                value = math.sqrt(east * east + north * north) / (np.float64(wide[cell]) * k.HOUR_SCALE)
-                if emit_circle[j + U(2)] == k.CIRCLE_IS_MEAN:
-                    hour = math.atan2(north, east) * (12.0 / math.pi)
-                    value = (hour + 24.0 if hour < 0.0 else hour) if value >= k.MIN_CONCENTRATION else np.nan
-                flat[base + U(emit_circle[j])] = np.float32(value)
+                cell = U(emit_circle[j])
+                east, north = np.float64(wide[cell + U(k.EAST)]), np.float64(wide[cell + U(k.NORTH)])
+                length = math.sqrt(east * east + north * north) / (np.float64(wide[cell]) * k.HOUR_SCALE)
+                if emit_circle[j + U(1)] != k.NO_COLUMN:
+                    hour = math.atan2(north, east) * (12.0 / math.pi) if length >= k.MIN_CONCENTRATION else np.nan
+                    flat[base + U(emit_circle[j + U(1)])] = np.float32(hour + 24.0 if hour < 0.0 else hour)
+                if emit_circle[j + U(2)] != k.NO_COLUMN:
+                    flat[base + U(emit_circle[j + U(2)])] = np.float32(length)
             for j in range(U(0), U(emit_gap.size), U(3)):
                 cell, shown = U(emit_gap[j + U(1)]), emit_gap[j + U(2)]
-                gaps = np.float64(wide[cell] - 1)
+                gaps = np.float64(wide[cell + U(k.EVENTS)] - 1)
                 value = np.nan
                 if shown == k.GAP_IS_FIRST and gaps >= 0:
-                    value = (now - np.float64(wide[cell + U(4)])) * (1.0 / k.DAY_US)
+                    value = (now - np.float64(wide[cell + U(k.FIRST_TIME)])) * (1.0 / k.DAY_US)
                 elif shown != k.GAP_IS_FIRST and gaps >= 1:
-                    value = np.float64(wide[cell + U(1)]) / gaps
+                    value = np.float64(wide[cell + U(k.GAPS)]) / gaps
                     if shown == k.GAP_IS_SPREAD:
-                        value = math.sqrt(max(0.0, np.float64(wide[cell + U(2)]) / gaps - value * value))
+                        value = math.sqrt(max(0.0, np.float64(wide[cell + U(k.SQUARED_GAPS)]) / gaps - value * value))
                     value /= k.MINUTES_PER_DAY
                 flat[base + U(emit_gap[j])] = np.float32(value)
             for j in range(U(0), U(emit_days.size), U(3)):
@@ -361,6 +366,10 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
                 value = np.float64(wide[U(emit_value[j + U(1)])]) * factors[U(emit_value[j + U(3)])]
                 known = real[U(emit_value[j + U(2)])] >= horizon
                 flat[base + U(emit_value[j])] = np.float32(value if known else np.nan)
+            for j in range(U(0), U(emit_streak.size), U(3)):
+                cell = U(emit_streak[j + U(1)])
+                going = not (np.float64(wide[cell + U(1)]) <= real[U(emit_streak[j + U(2)])])
+                flat[base + U(emit_streak[j])] = np.float32(wide[cell] if going else 0)
             for j in range(U(0), U(emit_other.size), U(2)):
                 which = emit_other[j + U(1)]
                 value = np.nan

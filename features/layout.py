@@ -11,9 +11,15 @@ from typing import Final
 SIZES, KEYS, INSTRUCTIONS, FOLLOWS, GAP_MASKS, QUARTERS = range(6)
 COUNT_VIEWS, WIDE_VIEWS, REAL_VIEWS, VIEW_SOURCES, LISTS = range(6, 11)
 EMIT_COUNT, EMIT_AGE, EMIT_RATIO, EMIT_WIDE, EMIT_MEAN, EMIT_PART, EMIT_DECAY, EMIT_ENTROPY = range(11, 19)
-EMIT_LATEST, EMIT_TOP, EMIT_CIRCLE, EMIT_GAP, EMIT_DAYS, EMIT_VALUE, EMIT_OTHER = range(19, 26)
-SPANS, TEMPLATE, FACTORS, LOGS = range(26, 30)
-SECTIONS: Final = 30
+EMIT_LATEST, EMIT_TOP, EMIT_CIRCLE, EMIT_GAP, EMIT_DAYS, EMIT_VALUE, EMIT_STREAK, EMIT_OTHER = range(19, 27)
+EMIT_CELL: Final = 27
+SPANS, TEMPLATE, FACTORS, LOGS = range(28, 32)
+SECTIONS: Final = 32
+NO_COLUMN: Final = 0xFFFF_FFFF
+SHORTEST_RUN: Final = 3
+"""Neighbouring counters shorter than this are copied one by one."""
+PLACES: Final = 512
+"""Words of a list of channels and their levels, at most; times in microseconds times this stay below 2^63."""
 
 # SIZES: the fingerprint, how many cells the state has, how many codes, actions and categories (with "none") the
 # program knows.
@@ -32,21 +38,22 @@ LOOKBACK: Final = 4
 """Index of the lookback among the spans, after the four windows."""
 
 # INSTRUCTIONS: four words (operation, cell, operand, span). What does not fit the lanes, or is not a count or a time.
+# ADD_FOLLOWED takes a first flag in place of a cell and a number of flags; FOLLOWS holds for each flag a counter, the
+# cells of the last and the previous time, and the factor with the span.
 INSTRUCTION_WORDS: Final = 4
+FOLLOW_WORDS: Final = 4
 (
     ADD_CENTS,
     ADD_COUNT,
-    ADD_HOUR,
+    ADD_RHYTHM,
     ADD_DECAYED,
-    STREAK_UP,
-    STREAK_END,
+    ADD_STREAK,
     KEEP_PREVIOUS,
     ADD_FOLLOWED,
-    ADD_GAP,
     MARK_DAY,
     KEEP_VALUE,
     KEEP_LAST,
-) = range(12)
+) = range(10)
 
 # Cells of the state that every program has: where padding goes, and what a relative set shows without action.
 DUMMY_COUNT: Final = 0
@@ -55,14 +62,15 @@ DUMMY_REAL: Final = 0
 NEVER: Final = 1
 ZERO_REAL: Final = 2
 ZERO_WIDE: Final = 0
-WIDEST: Final = 5
+WIDEST: Final = 8
 FIRST_FREE_COUNT: Final = 8
 FIRST_FREE_REAL: Final = 4
-HOUR_CELLS, DECAY_CELLS, GAP_CELLS, DAY_CELLS = 4, 2, 5, 2
+RHYTHM_CELLS, DECAY_CELLS, STREAK_CELLS, DAY_CELLS = 8, 2, 2, 2
+EVENTS, EAST, NORTH, WEEKENDS, GAPS, SQUARED_GAPS, LAST_MINUTE, FIRST_TIME = range(8)
+"""Cells of a rhythm: gaps are in minutes."""
 
 CALENDAR_HOUR, CALENDAR_WEEKDAY, CALENDAR_MONTH, TENURE = range(4)
 GAP_IS_MEAN, GAP_IS_SPREAD, GAP_IS_FIRST = range(3)
-CIRCLE_IS_MEAN, CIRCLE_IS_CONCENTRATION = range(2)
 
 DAY_US: Final = 86_400_000_000
 HOUR_US: Final = 3_600_000_000

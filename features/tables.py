@@ -24,7 +24,7 @@ Instruction = tuple[int, int, int, int]
 WINDOWED: Final = tuple(range(k.WINDOWS))
 ALWAYS: Final = k.LOOKBACK
 MAX_FLAGS: Final = 64
-MAX_GAPS: Final = 32
+MAX_RHYTHMS: Final = 32
 VIEW_SECTION: Final[dict[State, int]] = {"counts": k.COUNT_VIEWS, "wide": k.WIDE_VIEWS, "real": k.REAL_VIEWS}
 
 
@@ -45,7 +45,7 @@ class Tables:
         self._admit: list[list[Instruction]] = [[] for _ in codebook.entries]
         self._expire: list[list[tuple[int, Instruction]]] = [[] for _ in codebook.entries]
         self._gap_masks = [0] * len(codebook.entries)
-        self._flags = self._gaps = 0
+        self._flags = self._rhythms = 0
         self._by_kind: defaultdict[str, list[int]] = defaultdict(list)
         for code, entry in enumerate(codebook.entries):
             self._by_kind[entry.kind].append(code)
@@ -62,6 +62,18 @@ class Tables:
         if known == len(self.factors):
             self.factors.extend(values)
         return known
+
+    def listed(self, values: Sequence[int]) -> tuple[int, int]:
+        """Begin and end of these values among the lists; equal lists are one."""
+        if len(values) >= k.PLACES:
+            raise UsageError(
+                f"features: a list of {len(values) // 2} channels; one feature compares at most {k.PLACES // 2 - 1}"
+            )
+        lists = self.sections[k.LISTS]
+        begin = self._known.setdefault(("list", *values), len(lists))
+        if begin == len(lists):
+            lists += values
+        return begin, begin + len(values)
 
     def constant(self, value: float) -> int:
         """A real cell that always holds this value."""
@@ -93,13 +105,13 @@ class Tables:
 
         return self.shared("last", "real", 1, k.NEVER, (events,), build)
 
-    def cents(self, events: EventSet, span: int) -> int:
-        """Sum of cents over one span."""
+    def cents(self, events: EventSet) -> int:
+        """Four sums of cents, one a window."""
 
         def build(sets: tuple[EventSet, ...]) -> int:
-            return self._instruct(k.ADD_CENTS, sets[0], self._cells("wide", 1), span=span, expires=(span,))
+            return self._instruct(k.ADD_CENTS, sets[0], self._cells("wide", k.WINDOWS), expires=WINDOWED)
 
-        return self.shared(f"cents {span}", "wide", 1, k.ZERO_WIDE, (events,), build)
+        return self.shared("cents", "wide", k.WINDOWS, k.ZERO_WIDE, (events,), build)
 
     def last_cents(self, events: EventSet) -> int:
         """Cents of the latest event."""
@@ -109,26 +121,17 @@ class Tables:
 
         return self.shared("last cents", "wide", 1, k.ZERO_WIDE, (events,), build)
 
-    def hours(self, events: EventSet) -> int:
-        """Count, sum of cosines, sum of sines, weekend days over the lookback."""
+    def rhythm(self, events: EventSet) -> int:
+        """Hours, weekends and gaps over the lookback, as `layout` orders the cells."""
 
         def build(sets: tuple[EventSet, ...]) -> int:
-            cell = self._cells("wide", k.HOUR_CELLS)
-            return self._instruct(k.ADD_HOUR, sets[0], cell, expires=(k.LOOKBACK,))
-
-        return self.shared("hours", "wide", k.HOUR_CELLS, k.ZERO_WIDE, (events,), build)
-
-    def gaps(self, events: EventSet) -> int:
-        """Count, sum of gaps and of squared gaps in minutes, minute of the last and time of the first event."""
-
-        def build(sets: tuple[EventSet, ...]) -> int:
-            self._gaps = self._counted("gap features over different sets", self._gaps, MAX_GAPS)
+            self._rhythms = self._counted("sets of events whose hours or gaps are measured", self._rhythms, MAX_RHYTHMS)
             for code in self.codes(sets[0]):
-                self._gap_masks[code] |= 1 << (self._gaps - 1)
-            cell = self._cells("wide", k.GAP_CELLS)
-            return self._instruct(k.ADD_GAP, sets[0], cell, self._gaps - 1, expires=(k.LOOKBACK,))
+                self._gap_masks[code] |= 1 << (self._rhythms - 1)
+            cell = self._cells("wide", k.RHYTHM_CELLS)
+            return self._instruct(k.ADD_RHYTHM, sets[0], cell, self._rhythms - 1, expires=(k.LOOKBACK,))
 
-        return self.shared("gaps", "wide", k.GAP_CELLS, k.ZERO_WIDE, (events,), build)
+        return self.shared("rhythm", "wide", k.RHYTHM_CELLS, k.ZERO_WIDE, (events,), build)
 
     def marked_days(self, events: EventSet) -> int:
         """A bit for each of the 64 days up to the last event's, and that day."""
@@ -148,14 +151,13 @@ class Tables:
         return self.shared(f"decayed {per_us!r}", "real", k.DECAY_CELLS, k.ZERO_REAL, (events,), build)
 
     def streak(self, events: EventSet, since: EventSet) -> int:
-        """Events in the lookback after the last of `since`."""
+        """Events since the last of `since`, and the latest's time: if that is not after `since`, there are none."""
 
         def build(sets: tuple[EventSet, ...]) -> int:
-            cell = self._cells("wide", 1)
-            self._instruct(k.STREAK_END, sets[1], cell)
-            return self._instruct(k.STREAK_UP, sets[0], cell, self.last(sets[1]), expires=(k.LOOKBACK,))
+            cell = self._cells("wide", k.STREAK_CELLS)
+            return self._instruct(k.ADD_STREAK, sets[0], cell, self.last(sets[1]), expires=(k.LOOKBACK,))
 
-        return self.shared("streak", "wide", 1, k.ZERO_WIDE, (events, since), build)
+        return self.shared("streak", "wide", k.STREAK_CELLS, k.ZERO_WIDE, (events, since), build)
 
     def followed(self, events: EventSet, after: EventSet, within_us: float) -> int:
         """Four counters of the events that follow one of `after` within a time."""
@@ -163,10 +165,10 @@ class Tables:
         def build(sets: tuple[EventSet, ...]) -> int:
             self._flags = self._counted("events that follow others", self._flags, MAX_FLAGS)
             last, previous = self.last(sets[1]), self._previous(sets[1])
-            operand = len(self.sections[k.FOLLOWS])
-            self.sections[k.FOLLOWS] += [last, previous, self._flags - 1, self.factor(within_us)]
             cell = self._cells("counts", k.WINDOWS)
-            return self._instruct(k.ADD_FOLLOWED, sets[0], cell, operand, expires=WINDOWED)
+            self.sections[k.FOLLOWS] += [cell, last, previous, self.factor(within_us)]
+            self._instruct(k.ADD_FOLLOWED, sets[0], self._flags - 1, 1)
+            return cell
 
         return self.shared(f"followed {within_us!r}", "counts", 1, k.ZERO_COUNT, (events, after), build)
 
@@ -193,8 +195,18 @@ class Tables:
     def packed(self) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.float64]]:
         """All tables as the kernel reads them, with the sections' bounds in front."""
         self._finish_codes()
-        self.sections[k.EMIT_COUNT] = _runs(self.sections[k.EMIT_COUNT])
-        self.sections[k.EMIT_AGE] = _runs(self.sections[k.EMIT_AGE])
+        runs = _runs(self.sections[k.EMIT_COUNT])
+        self.sections[k.EMIT_COUNT] = [word for run in runs if run[2] >= k.SHORTEST_RUN for word in run]
+        self.sections[k.EMIT_CELL] = [
+            word
+            for column, cell, length in runs
+            if length < k.SHORTEST_RUN
+            for i in range(length)
+            for word in (column + i, cell + i)
+        ]
+        self.sections[k.EMIT_AGE] = [word for run in _runs(self.sections[k.EMIT_AGE]) for word in run]
+        self.sections[k.EMIT_LATEST] = _paired(self.sections[k.EMIT_LATEST], 2)
+        self.sections[k.EMIT_CIRCLE] = _paired(self.sections[k.EMIT_CIRCLE], 1)
         self.sections[k.GAP_MASKS] = self._gap_masks
         self.sections[k.QUARTERS] = _quarters()
         self.sections[k.SIZES] = [
@@ -233,7 +245,7 @@ class Tables:
             keys = _padded(counters, k.DUMMY_COUNT) + _padded(lasts, k.DUMMY_REAL)
             instructions = self.sections[k.INSTRUCTIONS]
             keys.append(len(instructions) // k.INSTRUCTION_WORDS)
-            instructions += chain.from_iterable(sorted(self._admit[code]))
+            instructions += chain.from_iterable(_together(sorted(self._admit[code])))
             keys.append(len(instructions) // k.INSTRUCTION_WORDS)
             keys.append(len(instructions) // k.INSTRUCTION_WORDS)
             for window in range(len(self.spans_us)):
@@ -325,6 +337,17 @@ def _padded(cells: list[int], dummy: int) -> list[int]:
     return lanes + [dummy] * (k.LANES - len(lanes))
 
 
+def _together(instructions: list[Instruction]) -> list[Instruction]:
+    """Instructions in order, with those for neighbouring flags made one."""
+    found: list[Instruction] = []
+    for operation, cell, operand, span in instructions:
+        if operation == k.ADD_FOLLOWED and found and found[-1][0] == operation and sum(found[-1][1:3]) == cell:
+            found[-1] = (operation, found[-1][1], found[-1][2] + operand, span)
+        else:
+            found.append((operation, cell, operand, span))
+    return found
+
+
 def _quarters() -> list[int]:
     """Cosine and sine of the middle of each quarter of an hour, in fixed point; two's complement in 32 bits."""
     angles = (np.arange(96) + 0.5) * (2 * np.pi / 96)
@@ -332,12 +355,22 @@ def _quarters() -> list[int]:
     return [int(value) for value in fixed.ravel().view(np.uint32)]
 
 
-def _runs(outputs: list[int]) -> list[int]:
-    """Outputs (column, cell, 1) merged where both columns and cells are consecutive, so that one loop copies them."""
-    merged: list[int] = []
-    for column, cell, length in zip(outputs[::3], outputs[1::3], outputs[2::3], strict=True):
-        if merged and column == merged[-3] + merged[-1] and cell == merged[-2] + merged[-1]:
-            merged[-1] += length
+def _runs(outputs: list[int]) -> list[tuple[int, int, int]]:
+    """Outputs (column, cell) merged to (column, cell, length) where both are consecutive, so that one loop copies."""
+    merged: list[tuple[int, int, int]] = []
+    for column, cell in sorted(zip(outputs[::2], outputs[1::2], strict=True)):
+        if merged and (column, cell) == (merged[-1][0] + merged[-1][2], merged[-1][1] + merged[-1][2]):
+            merged[-1] = (*merged[-1][:2], merged[-1][2] + 1)
         else:
-            merged += [column, cell, length]
+            merged.append((column, cell, 1))
     return merged
+
+
+def _paired(outputs: list[int], width: int) -> list[int]:
+    """Outputs (source of `width` words, column, 0 or 1) merged to (source, column of 0, column of 1)."""
+    merged: dict[tuple[int, ...], list[int]] = {}
+    step = width + 2
+    for at in range(0, len(outputs), step):
+        *source, column, which = outputs[at : at + step]
+        merged.setdefault(tuple(source), [k.NO_COLUMN, k.NO_COLUMN])[which] = column
+    return [word for source, columns in merged.items() for word in (*source, *columns)]
