@@ -257,5 +257,6 @@ def _fit_vector(probability: Floats, label: Ints, weight: Floats) -> VectorScali
         gradient = np.concatenate([(residual * x).sum(axis=0), residual.sum(axis=0)]) + _RIDGE * pull
         return float(value + _RIDGE * (pull @ pull) / 2), gradient
 
-    found = minimize(loss, np.concatenate([np.ones(k), np.zeros(k)]), jac=True, method="L-BFGS-B")
+    start = np.concatenate([np.ones(k), np.zeros(k)])
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 60})
     return VectorScaling(slope=tuple(found.x[:k].tolist()), intercept=tuple(found.x[k:].tolist()))

@@ -75,7 +75,7 @@ def _preferences(report: TrainingReport) -> Iterator[str]:
 
 
 def _policies(report: TrainingReport) -> Iterator[str]:
-    yield "Value of a policy without limits, EUR per decision (90 % or as planning.interval says)"
+    yield "Value of a policy without limits, on channels that the customer was contacted on before, EUR per decision"
     for each in report.policies:
         yield f"  {each.name:22}{_valued(each)}"
 

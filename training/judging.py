@@ -5,11 +5,10 @@ from dataclasses import dataclass
 import lightgbm as lgb
 import numpy as np
 
-from features.events import NO_ACTION
 from models.artefact import Floats, Ints, Matrix
 from models.evidence import Evidence
 from models.preference import FittedPreference
-from training.baselines import fixed_policies, history_policies
+from training.baselines import fixed_policies, history_policies, open_channels
 from training.evaluation import Judged
 from training.fitting import Models, held_out_labels
 from training.logistic import Logistic
@@ -91,7 +90,8 @@ def _shares(fitted: FittedPreference, matrix: Matrix, threads: int) -> Floats:
 def judge_policies(study: Study, models: Models, rows: Ints, evidence: tuple[Evidence, ...]) -> tuple[PolicyValue, ...]:
     """The value per decision of the model's choice and of every baseline, EUR, on held-out decisions.
 
-    The model's policy takes the measured action with the highest expected margin less cost; there are no limits here.
+    The model's policy takes the measured action with the highest expected margin less cost, among channels open to the
+    customer; there are no limits here.
     """
     params = study.params
     decisions = study.decisions
@@ -107,9 +107,12 @@ def judge_policies(study: Study, models: Models, rows: Ints, evidence: tuple[Evi
         propensity=decisions.propensity[kept],
         reward=decisions.margin_eur[kept] - cost[action],
     )
-    open_to = [a for a, each in enumerate(evidence) if a == NO_ACTION or each.verdict != "unmeasured"]
-    best = np.array(open_to)[expected[:, open_to].argmax(axis=1)]
-    policies = {PLAN: best, **fixed_policies(params, len(kept)), **history_policies(params, study.source, spine)}
+    is_open = open_channels(params, study.source, spine)
+    measured = np.array([each.verdict != "unmeasured" for each in evidence[1:]])
+    allowed = np.column_stack([np.ones(len(kept), dtype=bool), is_open & measured])
+    best = np.where(allowed, expected, -np.inf).argmax(axis=1)
+    policies = {PLAN: best, **fixed_policies(params, is_open)}
+    policies |= history_policies(params, study.source, spine, is_open)
     level = params.planning.interval
     return tuple(policy_value(name, log, chosen, expected, level) for name, chosen in policies.items())
 
