@@ -12,7 +12,7 @@ import numpy as np
 from contract.errors import RefusedError
 from serving.demand import Actions, Floats, compact_cost, rank_choices, survey
 from serving.dual import Prices, dual_value, solve_prices
-from serving.exact import core_of, core_prices, solve_core
+from serving.exact import Core, core_of, core_prices, solve_core
 from serving.hashing import Hashes
 from serving.limits import Limits, require_feasible
 from serving.rounding import holds, round_choices, total_gain
@@ -75,7 +75,7 @@ def allocate(
     if len(gain) < exact_below:
         found = _exact(gain, cost, limits, found, tie)
     elif len(gain) < POLISH_BELOW:
-        found = _polished(gain, cost, limits, found)
+        found = _polished(gain, cost, limits, found, tie)
     if not holds(found.action, cost, limits):
         raise RefusedError(
             "the limits leave so little room that no plan was found that holds them all; lower a minimum, or raise "
@@ -100,12 +100,12 @@ def _rounded(gain: Floats, cost: Floats, limits: Limits, prices: Prices, tie: Ha
     return Allocation(action, value, bound, relative_gap(value, bound), prices, "dual")
 
 
-def _polished(gain: Floats, cost: Floats, limits: Limits, found: Allocation) -> Allocation:
+def _polished(gain: Floats, cost: Floats, limits: Limits, found: Allocation, tie: Hashes) -> Allocation:
     """Solves ever larger cores around the undecided customers until the gap is closed; never worsens `found`."""
     for customers in CORE_CUSTOMERS:
         if found.gap <= CLOSE_ENOUGH:
             return found
-        found = _better(gain, cost, limits, found, _reach(gain, cost, found.prices, customers))
+        found = _better(gain, cost, limits, found, tie, _reach(gain, cost, found.prices, customers))
     return found
 
 
@@ -116,41 +116,45 @@ def _reach(gain: Floats, cost: Floats, prices: Prices, customers: int) -> float:
     return float(near[min(customers, len(near) - 1)]) if len(near) else 0.0
 
 
-def _better(gain: Floats, cost: Floats, limits: Limits, found: Allocation, slack: float) -> Allocation:
-    core = core_of(gain, cost, found.prices, slack)
+def _better(gain: Floats, cost: Floats, limits: Limits, found: Allocation, tie: Hashes, slack: float) -> Allocation:
+    core = core_of(gain, cost, limits, found.prices, slack)
     prices = core_prices(core, cost, limits)
     if prices is not None and (bound := dual_value(gain, cost, limits, prices)) < found.bound_eur:
         found = replace(found, prices=prices, bound_eur=bound)
-        core = core_of(gain, cost, prices, slack)
+        core = core_of(gain, cost, limits, prices, slack)
     action, _ = solve_core(core, cost, limits, POLISH_NODES)
-    if action is not None and holds(action, cost, limits) and (value := total_gain(action, gain)) > found.value_eur:
-        found = replace(found, action=action, value_eur=value)
+    if action is not None and (value := total_gain(action, gain)) > found.value_eur:
+        found = replace(found, action=_equals_by_hash(gain, cost, core, action, tie), value_eur=value)
     return replace(found, gap=relative_gap(found.value_eur, found.bound_eur))
 
 
 def _exact(gain: Floats, cost: Floats, limits: Limits, found: Allocation, tie: Hashes) -> Allocation:
     """The proven optimum, or the best that the node limit allows, which the method then says."""
-    found = _polished(gain, cost, limits, found)
+    found = _polished(gain, cost, limits, found, tie)
     slack = found.bound_eur - found.value_eur
-    core = core_of(gain, cost, found.prices, slack + ROUND_OFF * max(1.0, abs(found.bound_eur)))
+    core = core_of(gain, cost, limits, found.prices, slack + ROUND_OFF * max(1.0, abs(found.bound_eur)))
     if len(core.rows) > EXACT_CORE_CELLS:
         return found
     action, proven = solve_core(core, cost, limits)
-    if action is None or not holds(action, cost, limits):
+    if action is None:
         return found
     value = total_gain(action, gain)
     if value < found.value_eur:
         action, value = found.action, found.value_eur
-    action = _equals_by_hash(gain, cost, action, tie)
+    action = _equals_by_hash(gain, cost, core, action, tie)
     bound = value if proven else found.bound_eur
     return Allocation(action, value, bound, relative_gap(value, bound), found.prices, "exact" if proven else "dual")
 
 
-def _equals_by_hash(gain: Floats, cost: Floats, action: Actions, tie: Hashes) -> Actions:
-    """Among customers with equal gains and costs, the contacts go to the lowest hashes, in order of channels."""
-    cells = np.hstack([gain, cost]) if len(cost) > 1 else gain
+def _equals_by_hash(gain: Floats, cost: Floats, core: Core, action: Actions, tie: Hashes) -> Actions:
+    """Among customers of the core with equal gains and costs, contacts go to the lowest hashes, in order of channels."""
+    rows = np.unique(core.rows)
+    if not len(rows):
+        return action
+    cells = np.hstack([gain[rows], cost[rows]]) if len(cost) > 1 else gain[rows]
     _, group = np.unique(cells, axis=0, return_inverse=True)
-    rank = np.where(action < 0, np.iinfo(np.int16).max, action)
-    result = np.empty_like(action)
-    result[np.lexsort((tie, group))] = action[np.lexsort((rank, group))]
+    group = group.reshape(-1)
+    rank = np.where(action[rows] < 0, np.iinfo(np.int16).max, action[rows])
+    result = action.copy()
+    result[rows[np.lexsort((tie[rows], group))]] = action[rows[np.lexsort((rank, group))]]
     return result

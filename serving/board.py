@@ -108,9 +108,13 @@ def _refuse_faulty(connection: duckdb.DuckDBPyConnection, path: Path, outbound: 
     usable = "expected_value IS NOT NULL AND NOT isnan(expected_value)"
     rules = {
         "customer_id: is null": "customer_id IS NULL",
-        f"channel: is none of the outbound channels {', '.join(outbound)}": "NOT coalesce(list_contains($1, channel), false)",
+        f"channel: is none of the outbound channels {', '.join(outbound)}": (
+            "NOT coalesce(list_contains($1, channel), false)"
+        ),
         "eligible: is null": "eligible IS NULL",
-        "cost: is null, negative or not finite, yet eligible": "eligible AND NOT coalesce(isfinite(cost) AND cost >= 0, false)",
+        "cost: is null, negative or not finite, yet eligible": (
+            "eligible AND NOT coalesce(isfinite(cost) AND cost >= 0, false)"
+        ),
         "expected_value: is not finite": "isinf(expected_value)",
         f"expected_value: is null, yet eligible and not {UNMEASURED}": (
             f"eligible AND NOT ({usable}) AND evidence IS DISTINCT FROM '{UNMEASURED}'"

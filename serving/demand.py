@@ -100,7 +100,7 @@ _survey: Callable[..., tuple[float, int, float]] = numba.njit(nogil=True, cache=
 
 @dataclass(frozen=True)
 class Survey:
-    """The size of the numbers: positive best gains (sum EUR, count), largest |gain| EUR, cost range per channel (k,)."""
+    """How large the numbers are: positive best gains (sum EUR, count), largest |gain| EUR, costs per channel (k,)."""
 
     positive_eur: float
     positive: int

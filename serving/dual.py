@@ -186,7 +186,7 @@ def _variables(pool: _Pool, limits: Limits) -> _Variables:
     per_eur = typical / paid if paid > 0 else 1.0
     capped = np.flatnonzero(limits.capacity < len(pool.gain) + pool.kept_count.sum())
     floored = np.flatnonzero(limits.minimum)
-    # Beyond this toll nobody more could be drawn to a channel; minimums out of reach would otherwise have no least price.
+    # Beyond this toll nobody more is drawn to a channel; minimums out of reach would otherwise have no least price.
     dearest = 4.0 * (extent.largest_eur + per_eur * float(extent.high_cost.max())) + typical
     scale = np.full(len(capped) + len(floored), typical)
     upper = np.full(len(scale), np.inf)

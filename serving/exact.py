@@ -5,7 +5,7 @@ no better plan (reduced-cost fixing: Nemhauser and Wolsey 1988, section II.5.1).
 solving it to the end solves the whole problem exactly.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -15,13 +15,15 @@ from scipy.sparse import coo_array, csc_array, vstack
 from serving.demand import NO_CHANNEL, Actions, Counts, Floats, rank_choices
 from serving.dual import Prices
 from serving.limits import NO_CAPACITY, Limits
-from serving.rounding import used
+from serving.rounding import holds, used
 
 MAX_NODES = 1_000
-"""Branch-and-bound nodes; a count and not a time, so that the same input gives the same plan on every machine."""
+MAX_WORK = 500_000
+"""Branch-and-bound nodes, and nodes × cells; counts and not a time, so that the same input gives the same plan on every
+machine."""
 
-BUDGET_UNIT = 1e3
-"""HiGHS holds rows to 1e-6; the budget row is counted in thousandths of a euro, so that it is held to 1e-9 EUR."""
+BUDGET_TOLERANCE = 2e-6
+"""HiGHS holds rows to 1e-6: a core whose plan oversteps the budget by that is solved again so much below it."""
 
 OPTIMAL = 0
 
@@ -42,12 +44,13 @@ class Core:
     settled: Actions
 
 
-def core_of(gain: Floats, cost: Floats, prices: Prices, slack: float) -> Core:
+def core_of(gain: Floats, cost: Floats, limits: Limits, prices: Prices, slack: float) -> Core:
     """Cells whose reduced gain is within `slack` EUR of their customer's best; single ones are settled."""
     choice, _ = rank_choices(gain, cost, prices.budget, prices.toll)
     reduced = gain - prices.budget * cost - prices.toll
     best = np.maximum(reduced.max(axis=1, initial=0.0), 0.0)
-    near = (reduced >= (best - slack)[:, None]) & (gain > -np.inf)
+    sensible = np.where(limits.minimum > 0, gain > -np.inf, gain > 0.0)
+    near = (reduced >= (best - slack)[:, None]) & sensible
     optional = best <= slack
     open_rows = (near.sum(axis=1) + optional) > 1
     cells = np.argwhere(near & open_rows[:, None])
@@ -78,18 +81,26 @@ def _constraints(core: Core, cost: Floats, limits: Limits) -> tuple[csc_array, F
         upper.append(capacity[bound].astype(float))
     if np.isfinite(limits.budget_eur):
         index = (np.zeros(len(cells), dtype=np.int64), cells)
-        parts.append(coo_array((core.cost * BUDGET_UNIT, index), shape=(1, len(cells))))
+        parts.append(coo_array((core.cost, index), shape=(1, len(cells))))
         lower.append(np.array([-np.inf]))
-        upper.append(np.array([(limits.spendable_eur - spent) * BUDGET_UNIT]))
+        upper.append(np.array([limits.spendable_eur - spent]))
     return csc_array(vstack(parts)), np.concatenate(lower), np.concatenate(upper)
 
 
 def solve_core(core: Core, cost: Floats, limits: Limits, nodes: int = MAX_NODES) -> tuple[Actions | None, bool]:
-    """Actions (n,) of the whole plan that are best within the core, or None; and whether that was proven."""
+    """Actions (n,) of the whole plan that are best within the core and hold all limits, or None; and whether proven."""
     if not len(core.rows):
-        return core.settled, True
+        return (core.settled, True) if holds(core.settled, cost, limits) else (None, False)
+    action, proven = _solved(core, cost, limits, nodes)
+    if action is not None and not holds(action, cost, limits):
+        below = replace(limits, budget_eur=max(0.0, limits.budget_eur - BUDGET_TOLERANCE))
+        action, proven = _solved(core, cost, below, nodes)[0], False
+    return (action, proven) if action is not None and holds(action, cost, limits) else (None, False)
+
+
+def _solved(core: Core, cost: Floats, limits: Limits, nodes: int) -> tuple[Actions | None, bool]:
     matrix, lower, upper = _constraints(core, cost, limits)
-    options = {"mip_rel_gap": 0.0, "node_limit": nodes}
+    options = {"mip_rel_gap": 0.0, "node_limit": max(1, min(nodes, MAX_WORK // len(core.rows)))}
     bounds = Bounds(np.zeros(len(core.rows)), np.ones(len(core.rows)))
     rows = LinearConstraint(matrix, lower, upper)
     found = milp(-core.gain, integrality=np.ones(len(core.rows)), bounds=bounds, constraints=rows, options=options)
@@ -124,5 +135,5 @@ def _named(per_row: Floats, customers: int, limits: Limits) -> Prices:
     capacity, minimum = np.zeros(k), np.zeros(k)
     capacity[bound], minimum[bound] = per_row[:, customers : customers + len(bound)]
     both = np.minimum(capacity, minimum)
-    budget = per_row[0, -1] * BUDGET_UNIT if np.isfinite(limits.budget_eur) else 0.0
+    budget = per_row[0, -1] if np.isfinite(limits.budget_eur) else 0.0
     return Prices(float(budget), capacity - both, minimum - both)

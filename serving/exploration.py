@@ -36,6 +36,9 @@ ROLES = ("plan", "explore", "holdout", "ineligible")
 QUOTA_DEVIATIONS = 3.0
 """Standard deviations above the expected draws that an unhindered exploration may use, so that it rarely ends early."""
 
+QUOTA_ROUND_OFF = 1e-11
+"""Relative: the last draw of a quota must not fail on binary fractions."""
+
 DEMAND_DEVIATIONS = 1.0
 """Standard deviations by which the plan's prices let demand exceed capacities: the pass over customers then cuts the
 least decided, which costs less than leaving room unused where fewer than expected were drawn into the plan."""
@@ -115,11 +118,11 @@ def design(
         capacity=np.where(limits.capacity < NO_CAPACITY, limits.capacity - quota.contacts, NO_CAPACITY),
     )
     compact = compact_cost(cost, survey(gain, cost))
-    prices = solve_prices(gain, compact, _for_everyone(rest, compact, randomness.plan_share), tie)
+    prices = solve_prices(gain, compact, _for_everyone(rest, randomness.plan_share), tie)
     return Design(quota, rest, prices)
 
 
-def _for_everyone(limits: Limits, cost: Floats, share: float) -> Limits:
+def _for_everyone(limits: Limits, share: float) -> Limits:
     """Limits at which, if all customers were the plan's, the `share` that is would just exceed `limits`."""
     spread = DEMAND_DEVIATIONS * (1.0 - share)
     capacity = limits.capacity / share + np.sqrt(spread * limits.capacity / share)
@@ -153,7 +156,8 @@ def exploration_quota(open_cells: npt.NDArray[np.bool_], cost: Floats, limits: L
     granted = np.minimum(np.minimum(wanted, granted), limits.capacity - limits.minimum)
     typical = _mean_cost(open_cells, cost)
     spare = limits.budget_eur - float(minimums_cost_eur(open_cells, cost, limits).sum())
-    allowed = max(0.0, min(spare, limits.budget_eur * randomness.explore_limit_share))
+    share_eur = limits.budget_eur * randomness.explore_limit_share if np.isfinite(limits.budget_eur) else np.inf
+    allowed = max(0.0, min(spare, share_eur))
     eur = _level(granted * typical, allowed)
     paid = typical > 0
     affordable = np.divide(eur, typical, out=granted.copy(), where=paid)
@@ -164,9 +168,10 @@ def exploration_quota(open_cells: npt.NDArray[np.bool_], cost: Floats, limits: L
 
 def _mean_cost(open_cells: npt.NDArray[np.bool_], cost: Floats) -> Floats:
     if len(cost) == 1:
-        return cost[0]
+        return cost[0].copy()
     count = open_cells.sum(axis=0)
-    return np.divide((cost * open_cells).sum(axis=0), count, out=np.zeros(len(count)), where=count > 0)
+    mean: Floats = np.divide((cost * open_cells).sum(axis=0), count, out=np.zeros(len(count)), where=count > 0)
+    return mean
 
 
 def _level(amounts: Floats, total: float) -> Floats:
@@ -239,13 +244,14 @@ def decide(
     tie: Hashes,
     fixed: Design,
     randomness: Randomness,
+    roles: npt.NDArray[np.int8] | None = None,
 ) -> Decision:
-    """Draws the roles, lets explorers and plan use their parts of the limits, and logs every action's probability.
+    """Lets explorers and plan use their parts of the limits, and logs every action's probability.
 
-    Arguments as in `design`, whose result is `fixed`.
+    Arguments as in `design`, whose result is `fixed`; `roles` are those that `draw_roles` draws.
     """
     n, k = open_cells.shape
-    role = draw_roles(tie, np.asarray(open_cells.any(axis=1)), randomness)
+    role = draw_roles(tie, np.asarray(open_cells.any(axis=1)), randomness) if roles is None else roles
     compact = compact_cost(cost, survey(gain, cost))
     rounded = round_choices(gain, compact, fixed.plan_limits, fixed.prices, tie, role == PLAN)
     chance = np.zeros((n, k + 1))
@@ -253,7 +259,7 @@ def decide(
     if randomness.explore_share > 0:
         order = np.argsort(salted(tie, "explore order", randomness.campaign, randomness.seed), kind="stable")
         draw = uniforms(salted(tie, "explore draw", randomness.campaign, randomness.seed))
-        eur = fixed.quota.eur * (1.0 + BUDGET_SLACK) + BUDGET_SLACK
+        eur = fixed.quota.eur * (1.0 + QUOTA_ROUND_OFF)
         _explore(
             order,
             open_cells,

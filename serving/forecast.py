@@ -25,10 +25,9 @@ from serving.limits import Limits
 from serving.rounding import used
 
 ASSUMPTIONS = (
-    "intervals are normal; model errors are taken as shared by all customers of a channel, independent between channels",
+    "intervals are normal; model errors are shared by all customers of a channel and independent between channels",
     "customers respond independently; what a response is worth is taken as known; cost is certain",
-    "baselines contact nobody who is held out, take customers in order of their hash until a limit is reached, and "
-    "ignore minimums",
+    "baselines spare the held out, take customers in order of their hash up to budget and capacity, ignore minimums",
 )
 
 NO_UPLIFT = 1e-12

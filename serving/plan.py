@@ -84,10 +84,11 @@ def choose(board: Board, limits: Limits, tie: Hashes, randomness: Randomness, pa
     if randomness.plan_share == 1.0:
         return _all_planned(gain, cost, board.open, limits, tie, params.planning.exact_below_customers)
     fixed = design(gain, cost, board.open, limits, tie, randomness)
-    planned = draw_roles(tie, np.asarray(board.open.any(axis=1)), randomness) == PLAN
+    roles = draw_roles(tie, np.asarray(board.open.any(axis=1)), randomness)
+    planned = roles == PLAN
     who = "customers whom the plan decides for (the rest is held out or explores)"
     require_feasible(board.open[planned], cost if len(cost) == 1 else cost[planned], fixed.plan_limits, who)
-    decision = decide(gain, cost, board.open, tie, fixed, randomness)
+    decision = decide(gain, cost, board.open, tie, fixed, randomness, roles)
     return _certified(gain, cost, tie, fixed, decision)
 
 

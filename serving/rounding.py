@@ -209,7 +209,8 @@ def _largest(values: Floats, count: int) -> Counts:
     if count >= len(finite):
         return finite
     least = np.partition(values[finite], len(finite) - count)[len(finite) - count]
-    return finite[values[finite] >= least]
+    chosen: Counts = finite[values[finite] >= least]
+    return chosen
 
 
 def _take_choices(
