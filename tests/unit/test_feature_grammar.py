@@ -130,8 +130,10 @@ def test_a_feature_relative_to_both_action_and_category_is_refused() -> None:
     mixed = g.Streak(SENDS.on(CANDIDATE), OPENS.about(OWN_CATEGORY))
     with pytest.raises(UsageError, match="cannot be relative to both"):
         compile_program([mixed], CODEBOOK, WINDOWS)
-    with pytest.raises(UsageError, match="relative to the action or to the campaign's category, not to more"):
+    with pytest.raises(UsageError, match="sends_candidate_own_category: one feature cannot be relative to both"):
         compile_program([g.Count(SENDS.on(CANDIDATE).about(OWN_CATEGORY), 30.0)], CODEBOOK, WINDOWS)
+    with pytest.raises(UsageError, match="relative to the action or to the campaign's category, not to more"):
+        compile_program([g.Count(SENDS.on(CANDIDATE, "sms"), 30.0)], CODEBOOK, WINDOWS)
 
 
 def test_unknown_names_are_refused_with_the_nearest() -> None:
