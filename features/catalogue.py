@@ -116,7 +116,7 @@ def _candidate(params: Params, s: Subjects) -> Iterator[g.Feature]:
     yield from (g.Recency(each) for each in (sends, answers, steps, purchases, opt_outs))
     yield from (g.Pressure(sends, half_life) for half_life in params.features.half_lives_days)
     yield g.Streak(sends, answers)
-    yield g.Followed(s.purchases, sends, FOLLOW_DAYS, year)
+    yield from _followed(params, s, sends)
 
 
 def _own_category(params: Params, s: Subjects) -> Iterator[g.Feature]:
@@ -137,11 +137,17 @@ def _rates(params: Params, s: Subjects) -> Iterator[g.Feature]:
     for channel in s.answering:
         yield from (g.Rate(s.answers.on(channel), s.sends.on(channel), days, pseudo) for days in (season, year))
     for channel in s.outbound:
-        yield g.Followed(s.purchases, s.sends.on(channel), FOLLOW_DAYS, year)
+        yield from _followed(params, s, s.sends.on(channel))
     yield g.Rate(s.opens, s.sends, year, pseudo)
     yield g.Rate(s.opt_outs, s.sends, year, pseudo)
     yield g.Rate(s.purchases, s.steps, year, pseudo)
     yield g.Rate(s.returns, s.purchases, year, pseudo)
+
+
+def _followed(params: Params, s: Subjects, sends: EventSet) -> Iterator[g.Feature]:
+    """Purchases after a message, over the longest window whose messages all lie in the lookback."""
+    reach = [days for days in params.features.windows_days if days + FOLLOW_DAYS <= params.features.lookback_days]
+    yield from (g.Followed(s.purchases, sends, FOLLOW_DAYS, days) for days in reach[-1:])
 
 
 def _recencies(s: Subjects) -> Iterator[g.Feature]:

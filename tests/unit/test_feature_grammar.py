@@ -79,6 +79,14 @@ def test_default_features_do_not_depend_on_what_happened() -> None:
     assert default_features(PARAMS, CODEBOOK) == default_features(PARAMS, other)
 
 
+@pytest.mark.parametrize("lookback_days", [365.0, 372.0, 3_650.0])
+def test_the_default_features_compile_for_any_lookback_that_holds_the_windows(lookback_days: float) -> None:
+    params = PARAMS.model_copy(update={"features": PARAMS.features.model_copy(update={"lookback_days": lookback_days})})
+    features = default_features(params, CODEBOOK)
+    assert any(isinstance(feature, g.Followed) for feature in features)
+    compile_program(features, CODEBOOK, WINDOWS, lookback_days=lookback_days)
+
+
 def test_without_categories_there_are_no_features_of_the_own_category() -> None:
     names = {feature.name for feature in default_features(PARAMS, replace(CODEBOOK, categories=()))}
     assert not any(OWN_CATEGORY in name for name in names)
