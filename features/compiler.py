@@ -312,4 +312,10 @@ def _(feature: g.TopChannel, plan: Plan, column: int) -> None:
 
 def _level(plan: Plan, channel: str) -> int:
     """Code of a channel in categorical features."""
-    return plan.tables.codebook.channels.index(channel)
+    channels = plan.tables.codebook.channels
+    if channel not in channels:
+        raise UsageError(
+            f"features: channel '{channel}' is compared with others, but the codebook has {', '.join(channels)}; declare "
+            "it under channels: in params.yaml and build the timeline again"
+        )
+    return channels.index(channel)

@@ -84,7 +84,15 @@ def test_the_default_features_compile_for_any_lookback_that_holds_the_windows(lo
     params = PARAMS.model_copy(update={"features": PARAMS.features.model_copy(update={"lookback_days": lookback_days})})
     features = default_features(params, CODEBOOK)
     assert any(isinstance(feature, g.Followed) for feature in features)
-    compile_program(features, CODEBOOK, WINDOWS, lookback_days=lookback_days)
+    codebook = replace(CODEBOOK, channels=tuple(params.channels))
+    compile_program(features, codebook, WINDOWS, lookback_days=lookback_days)
+
+
+def test_a_channel_that_the_codebook_lacks_is_refused() -> None:
+    with pytest.raises(
+        UsageError, match="channel 'mail' is compared with others, but the codebook has email, sms, store"
+    ):
+        compile_program([g.LatestChannel(SENDS, ("email", "mail"))], CODEBOOK, WINDOWS)
 
 
 def test_without_categories_there_are_no_features_of_the_own_category() -> None:
