@@ -315,7 +315,7 @@ def _level(plan: Plan, channel: str) -> int:
     channels = plan.tables.codebook.channels
     if channel not in channels:
         raise UsageError(
-            f"features: channel '{channel}' is compared with others, but the codebook has {', '.join(channels)}; declare "
-            "it under channels: in params.yaml and build the timeline again"
+            f"features: channel '{channel}' is compared with others, but the codebook has {', '.join(channels)}; "
+            "declare it under channels: in params.yaml and build the timeline again"
         )
     return channels.index(channel)
