@@ -147,7 +147,7 @@ def _exact(gain: Floats, cost: Floats, limits: Limits, found: Allocation, tie: H
 
 
 def _equals_by_hash(gain: Floats, cost: Floats, core: Core, action: Actions, tie: Hashes) -> Actions:
-    """Among customers of the core with equal gains and costs, contacts go to the lowest hashes, in order of channels."""
+    """Among the core's customers with equal gains and costs, contacts go to the lowest hashes, by order of channels."""
     rows = np.unique(core.rows)
     if not len(rows):
         return action

@@ -168,7 +168,8 @@ def exploration_quota(open_cells: npt.NDArray[np.bool_], cost: Floats, limits: L
 
 def _mean_cost(open_cells: npt.NDArray[np.bool_], cost: Floats) -> Floats:
     if len(cost) == 1:
-        return cost[0].copy()
+        unit: Floats = cost[0]
+        return unit
     count = open_cells.sum(axis=0)
     mean: Floats = np.divide((cost * open_cells).sum(axis=0), count, out=np.zeros(len(count)), where=count > 0)
     return mean

@@ -274,7 +274,7 @@ def used(action: Actions, cost: Floats, channels: int) -> tuple[Counts, float]:
     """(k,) contacts per channel, and EUR they cost."""
     rows = np.flatnonzero(action >= 0)
     count = np.bincount(action[rows], minlength=channels).astype(np.int64)
-    paid = cost[rows, action[rows]] if len(cost) > 1 else cost[0, action[rows]]
+    paid = cost[rows, action[rows]] if len(cost) != 1 else cost[0, action[rows]]
     return count, float(paid.sum())
 
 

@@ -29,7 +29,8 @@ def test_slices_and_chunks_hash_as_their_texts():
 def test_draws_are_uniform_and_independent_between_purposes_and_seeds():
     hashes = customer_hashes([str(row) for row in range(40_000)])
     one, other = (uniforms(salted(hashes, "role", "spring", seed)) for seed in (0, 1))
-    assert one.min() >= 0 and one.max() < 1
+    assert one.min() >= 0
+    assert one.max() < 1
     counts = np.histogram(one, 20, (0, 1))[0]
     assert ((counts - 2_000) ** 2 / 2_000).sum() < 43.8  # chi-square, 19 degrees, 0.1 %
     assert abs(np.corrcoef(one, other)[0, 1]) < 0.02

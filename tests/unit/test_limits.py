@@ -54,7 +54,7 @@ def test_joint_eligibility_is_seen():
     eligible[:10, :2] = True
     eligible[10:, 2] = True
     require_feasible(eligible, UNIT, limits((5, 5, 20)))
-    with pytest.raises(RefusedError, match="email=6 and sms=5 together need 11 customers .* there are 10"):
+    with pytest.raises(RefusedError, match=r"email=6 and sms=5 together need 11 customers .* there are 10"):
         require_feasible(eligible, UNIT, limits((6, 5, 20)))
 
 
