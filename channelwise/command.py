@@ -43,6 +43,8 @@ def main() -> None:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES):
             raise
-        fail(f"channelwise: {error.filename or 'output'}: {error.strerror}; the old output is whole. Free some space or")
+        fail(
+            f"channelwise: {error.filename or 'output'}: {error.strerror}; the old output is whole. Free some space or"
+        )
         fail("choose another place, then run the command again.")
         sys.exit(StorageError.exit_code)

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -32,25 +32,33 @@ Registry = Annotated[
     ),
 ]
 
+DEFAULT_QUARANTINE: Final = Path(".channelwise/quarantine")
+Quarantine = Annotated[
+    Path, typer.Option("--quarantine", metavar="DIR", help="Where rows that are set aside are written, by table.")
+]
+
 
 def read_params(files: list[Path] | None, assignments: list[str] | None) -> Params:
     """The shipped parameters with the caller's files and assignments over them."""
     return load_params(files or (), assignments or ())
 
 
-def read_time(text: str | None) -> datetime | None:
-    """An ISO 8601 time in UTC; `None` stays `None`.
+def read_time(text: str) -> datetime:
+    """An ISO 8601 time in UTC.
 
     Raises:
         UsageError: where the text is no such time.
     """
-    if text is None:
-        return None
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
         raise UsageError(f"--as-of: found '{text}'; expected an ISO 8601 time, e.g. 2026-11-01T00:00:00Z") from None
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+
+
+def read_as_of(text: str | None) -> datetime | None:
+    """`read_time` of the option --as-of where it was given."""
+    return None if text is None else read_time(text)
 
 
 def read_limits(option: str, texts: list[str] | None) -> dict[str, int]:

@@ -1,7 +1,8 @@
 """The tables that a scoring writes: their columns, and how predictions become rows; predicts and reads nothing."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -77,6 +78,11 @@ class Predictions:
     worth: Floats
 
 
+def in_order(predictions: Predictions, order: npt.NDArray[np.int64]) -> Predictions:
+    """The same predictions with customer `order[i]` at place i."""
+    return Predictions(**{name: column[order] for name, column in vars(predictions).items()})
+
+
 @dataclass(frozen=True)
 class Access:
     """Which outbound channels a block of n customers may be contacted on: eligible (n, k), reason (n, k) or None."""
@@ -92,7 +98,8 @@ def over_open_channels(preference: Floats, open_channels: npt.NDArray[np.bool_])
     """
     kept = np.where(open_channels | ~open_channels.any(axis=1, keepdims=True), preference, 0.0)
     total = kept.sum(axis=1, keepdims=True)
-    return np.divide(kept, total, out=np.full_like(kept, 1 / kept.shape[1]), where=total > 0)
+    even = np.full_like(kept, 1 / kept.shape[1])
+    return np.asarray(np.divide(kept, total, out=even, where=total > 0))
 
 
 def ranks(preference: Floats) -> npt.NDArray[np.int32]:
@@ -112,7 +119,7 @@ def score_table(
     evidence: tuple[str, ...],
     stamp: Stamp,
 ) -> pa.Table:
-    """Rows of the scores file for n customers, by customer then channel. `costs` (k,) EUR; `evidence` one per channel."""
+    """Rows of the scores file for n customers, by customer then channel; costs: (k,) EUR; evidence: one per channel."""
     n, k = len(ids), len(channels)
     preference = over_open_channels(predictions.contact, access.eligible)
     columns = {
@@ -151,9 +158,9 @@ def engagement_table(
     return _stamped(columns, ENGAGEMENT_SCHEMA, stamp)
 
 
-def _stamped(columns: dict[str, object], schema: pa.Schema, stamp: Stamp) -> pa.Table:
-    rows = len(columns["customer_id"])  # type: ignore[arg-type]  # every column is sized
-    columns["as_of"] = np.full(rows, stamp.as_of_us, dtype="datetime64[us]")
-    columns["model_version"] = [stamp.model_version] * rows
-    arrays = [pa.array(columns[field.name], type=field.type, from_pandas=True) for field in schema]
+def _stamped(columns: Mapping[str, Sequence[str] | npt.NDArray[Any]], schema: pa.Schema, stamp: Stamp) -> pa.Table:
+    rows = len(columns["customer_id"])
+    moment = np.full(rows, stamp.as_of_us, dtype="datetime64[us]")
+    every = {**columns, "as_of": moment, "model_version": [stamp.model_version] * rows}
+    arrays = [pa.array(every[field.name], type=field.type, from_pandas=True) for field in schema]
     return pa.Table.from_arrays(arrays, schema=schema)

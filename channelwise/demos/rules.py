@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from contract.intake import Intake
+from serving.limits import Limits
 
 Matrix = npt.NDArray[np.float64]
 Actions = npt.NDArray[np.int16]
@@ -43,24 +44,19 @@ def _rows(connection: duckdb.DuckDBPyConnection, measure: str, intake: Intake) -
     return connection.execute(query, {"as_of": intake.as_of}).fetchall()
 
 
-def fill(
-    strengths: Matrix, allowed: npt.NDArray[np.bool_], unit_costs: Matrix, capacity: Matrix, budget_eur: float
-) -> Actions:
+def fill(strengths: Matrix, allowed: npt.NDArray[np.bool_], unit_costs: Matrix, limits: Limits) -> Actions:
     """Each customer's strongest allowed channel, customers by strength, until capacity or budget ends; -1 is none.
 
     A rule of thumb contacts those who were seen to react first; where its channel is full, the customer gets none.
-    Ties go to the earlier customer and the earlier channel. Shapes: (n, k), (n, k), (k,), (k,).
+    Ties go to the earlier customer and the earlier channel. Shapes: strengths, allowed (n, k); unit_costs (k,) EUR.
     """
     masked = np.where(allowed & (strengths > 0), strengths, -np.inf)
-    choice = masked.argmax(axis=1)
-    best = masked.max(axis=1)
-    left, money = capacity.astype(float).copy(), budget_eur
+    choice, best = masked.argmax(axis=1), masked.max(axis=1)
+    left, money = limits.capacity.copy(), limits.spendable_eur
     actions = np.full(len(strengths), -1, dtype=np.int16)
     for row in np.argsort(-best, kind="stable"):
         channel = choice[row]
-        if not np.isfinite(best[row]):
-            break
-        if left[channel] >= 1 and money >= unit_costs[channel]:
+        if np.isfinite(best[row]) and left[channel] >= 1 and money >= unit_costs[channel]:
             actions[row] = channel
             left[channel] -= 1
             money -= unit_costs[channel]

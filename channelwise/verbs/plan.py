@@ -5,13 +5,16 @@ from typing import Annotated
 
 import typer
 
+from channelwise.console import progress_bars
 from channelwise.options import Assignments, ParamsFiles, read_limits, read_params
 
 
 def plan(
     scores: Annotated[Path, typer.Option("--scores", metavar="FILE", help="What `channelwise score` wrote.")],
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The plan, .parquet or .csv.")],
-    budget: Annotated[float | None, typer.Option("--budget", metavar="EUR", help="Cost of all contacts at most.")] = None,
+    budget: Annotated[
+        float | None, typer.Option("--budget", metavar="EUR", help="Cost of all contacts at most.")
+    ] = None,
     capacity: Annotated[
         list[str] | None, typer.Option("--capacity", metavar="CHANNEL=N", help="Contacts at most; may be repeated.")
     ] = None,
@@ -26,7 +29,12 @@ def plan(
     Example: channelwise plan --scores scores.parquet --out plan.parquet --budget 500 --capacity phone=100
     """
     from channelwise.reports.plan import show_plan
+    from serving.limits import limits_of
     from serving.plan import make_plan
 
     settings = read_params(params, assignments)
-    show_plan(make_plan(scores, out, settings, limits_of(settings, budget, capacity, minimum)))
+    capacities, minimums = read_limits("--capacity", capacity), read_limits("--minimum", minimum)
+    limits = limits_of(settings, budget, capacities, minimums)
+    with progress_bars() as progress:
+        result = make_plan(scores, out, settings, limits, progress)
+    show_plan(result)

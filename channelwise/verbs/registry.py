@@ -22,8 +22,8 @@ def promote(
     """
     from training.tracking import promote_version
 
-    read_params(params, assignments)
-    say(promote_version(registry, version))
+    objective = read_params(params, assignments).objective
+    say(promote_version(registry, version, objective))
 
 
 def rollback(registry: Registry = None, params: ParamsFiles = None, assignments: Assignments = None) -> None:
@@ -33,5 +33,5 @@ def rollback(registry: Registry = None, params: ParamsFiles = None, assignments:
     """
     from training.tracking import rollback_version
 
-    read_params(params, assignments)
-    say(rollback_version(registry))
+    objective = read_params(params, assignments).objective
+    say(rollback_version(registry, objective))

@@ -6,7 +6,16 @@ from typing import Annotated
 import typer
 
 from channelwise.console import progress_bars
-from channelwise.options import Assignments, DataFolder, ParamsFiles, Registry, read_params, read_time
+from channelwise.options import (
+    DEFAULT_QUARANTINE,
+    Assignments,
+    DataFolder,
+    ParamsFiles,
+    Quarantine,
+    Registry,
+    read_params,
+    read_time,
+)
 
 
 def score(
@@ -21,18 +30,19 @@ def score(
         Path | None, typer.Option("--model", metavar="DIR", help="A bundle's folder, instead of the champion.")
     ] = None,
     registry: Registry = None,
+    quarantine: Quarantine = DEFAULT_QUARANTINE,
     params: ParamsFiles = None,
     assignments: Assignments = None,
 ) -> None:
     """Score an audience: a row per customer and channel, and the engagement preference beside it.
 
-    Example: channelwise score --data shop/ --audience shop/audience.csv --campaign SPRING --as-of 2026-11-23 --out s.csv
+    Example: channelwise score --data shop/ --audience ids.csv --campaign SPRING --as-of 2026-11-23 --out scores.csv
     """
+    from channelwise.jobs.score import ScoreRequest, run_score, serving_bundle
     from channelwise.reports.scores import show_scores
-    from channelwise.stages import run_score
 
     settings = read_params(params, assignments)
-    moment = read_time(as_of)
+    request = ScoreRequest(data, audience, campaign, read_time(as_of), out, quarantine)
     with progress_bars() as progress:
-        summary = run_score(data, audience, campaign, moment, out, settings, progress, model=model, registry=registry)
+        summary = run_score(request, serving_bundle(model, registry, settings), settings, progress)
     show_scores(summary)

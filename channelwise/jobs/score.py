@@ -1,0 +1,144 @@
+"""The job that scores an audience: puts intake, features and serving together; shows nothing and trains nothing."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+
+from channelwise.jobs.features import timeline_of
+from contract.errors import ArtefactError, DataError, UsageError
+from contract.intake import Intake, open_audience, open_data
+from contract.params import Params
+from contract.progress import Progress
+from contract.report import CheckReport
+from features.spine import category_of
+from features.timeline import Timeline, kept_window
+from models.bundle import Bundle, load_bundle
+from models.evidence import Evidence
+from serving.batch import BlockScorer, Outputs, write_scores
+from serving.eligibility import Eligibility
+from serving.scorer import Scorer
+from serving.scores import Stamp
+
+
+@dataclass(frozen=True)
+class ScoreRequest:
+    """What to score: an audience file, for a campaign, at a moment (UTC), into `out`."""
+
+    data: Path
+    audience: Path
+    campaign_id: str
+    as_of: datetime
+    out: Path
+    quarantine: Path | None
+
+
+@dataclass(frozen=True)
+class ScoreSummary:
+    """What a scoring found; `notes` are the remarks of the checks."""
+
+    outputs: Outputs
+    customers: int
+    unknown: int
+    no_history: int
+    eligible: dict[str, int]
+    evidence: tuple[Evidence, ...]
+    model_version: str
+    reports: tuple[CheckReport, ...]
+
+
+def serving_bundle(model: Path | None, registry: str | None, params: Params) -> Bundle:
+    """The bundle in the folder `model`, or else the registry's champion for the objective.
+
+    Raises:
+        UsageError: neither is there.
+        ArtefactError: it is damaged.
+    """
+    if model is not None:
+        return load_bundle(model, params.threads)
+    # A bundle in a folder needs no registry: only here does scoring meet MLflow, through training.tracking.
+    from training.tracking import champion_bundle
+
+    champion = champion_bundle(registry, params.objective, params.threads)
+    if champion is None:
+        raise UsageError(
+            f"no champion for objective '{params.objective}' in {registry or 'the registry .channelwise/ here'}; run "
+            "`channelwise train` first, or give --model DIR or --registry URI"
+        )
+    return champion
+
+
+def run_score(request: ScoreRequest, bundle: Bundle, params: Params, progress: Progress) -> ScoreSummary:
+    """Scores an audience with a bundle and writes both files.
+
+    Raises:
+        DataError: bad input, or a campaign that is not in the data.
+        ArtefactError: the bundle was trained on other channels than the parameters declare.
+    """
+    outputs = Outputs.beside(request.out)
+    _require_channels(bundle, params)
+    intake = open_data(request.data, params, as_of=request.as_of, quarantine=request.quarantine)
+    audience = open_audience(intake.connection, request.audience, params)
+    category = _campaign_category(intake, request.campaign_id)
+    scorer = Scorer.of(bundle, params)
+    with timeline_of(intake, params, progress, scorer.features) as timeline:
+        block = _block_scorer(scorer, timeline, intake, request, category, params)
+        ids = _audience_ids(intake)
+        write_scores(ids, params.resources.block_customers, block.score, outputs, progress)
+    return ScoreSummary(
+        outputs=outputs,
+        customers=len(ids),
+        unknown=block.unknown,
+        no_history=block.no_history,
+        eligible=dict(zip(params.outbound, block.eligible.tolist(), strict=True)),
+        evidence=bundle.manifest.evidence,
+        model_version=bundle.model_version,
+        reports=(intake.report, audience),
+    )
+
+
+def _block_scorer(
+    scorer: Scorer, timeline: Timeline, intake: Intake, request: ScoreRequest, category: str | None, params: Params
+) -> BlockScorer:
+    stamp = Stamp(request.campaign_id, kept_window(request.as_of, params).until_us, scorer.bundle.model_version)
+    values = intake.connection.execute("SELECT customer_id, value FROM audience WHERE value IS NOT NULL").fetchall()
+    return BlockScorer(
+        scorer=scorer,
+        timeline=timeline,
+        customers=scorer.features.demographic.table(intake, timeline),
+        values=dict(values),
+        rule=Eligibility(intake.connection, params, request.as_of),
+        costs=np.array([params.channels[name].unit_cost for name in params.outbound]),
+        stamp=stamp,
+        category=category_of(timeline.codebook, category),
+        threads=params.threads,
+    )
+
+
+def _audience_ids(intake: Intake) -> list[str]:
+    rows = intake.connection.execute("SELECT customer_id FROM audience ORDER BY customer_id").fetchall()
+    return [customer for (customer,) in rows]
+
+
+def _require_channels(bundle: Bundle, params: Params) -> None:
+    trained = bundle.manifest.outbound
+    if trained != params.outbound:
+        raise ArtefactError(
+            f"model {bundle.model_version}: was trained to choose among {', '.join(trained)}; the parameters declare "
+            f"{', '.join(params.outbound)} as outbound; give the --params of its training, or train again"
+        )
+
+
+def _campaign_category(intake: Intake, campaign_id: str) -> str | None:
+    found = intake.connection.execute("SELECT category FROM campaigns WHERE campaign_id = ?", [campaign_id]).fetchall()
+    if not found:
+        known = intake.connection.execute(
+            "SELECT campaign_id FROM campaigns ORDER BY starts_at DESC LIMIT 5"
+        ).fetchall()
+        raise DataError(
+            f"--campaign: '{campaign_id}' is not in the table campaigns; the latest there are "
+            f"{', '.join(each for (each,) in known)}; add the campaign's row or name one of them"
+        )
+    category: str | None = found[0][0]
+    return category

@@ -1,0 +1,62 @@
+"""The job that trains: puts intake, features, training and registry together; shows nothing."""
+
+import tempfile
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from channelwise.jobs.features import timeline_of
+from contract.intake import open_data
+from contract.params import Params
+from contract.progress import Progress
+from contract.report import CheckReport
+from features.matrix import FeatureSet
+from training.pipeline import ProfileName, TrainingResult, train
+from training.tracking import FOLDER, Tracked, champion_bundle, track
+
+
+@dataclass(frozen=True)
+class TrainRequest:
+    """What to train on, how hard, and where the result goes."""
+
+    data: Path
+    as_of: datetime | None
+    profile: ProfileName
+    registry: str | None
+    quarantine: Path | None
+
+
+@dataclass(frozen=True)
+class TrainSummary:
+    """What a training found and where it is."""
+
+    result: TrainingResult
+    tracked: Tracked
+    report: CheckReport
+
+
+def run_train(request: TrainRequest, params: Params, progress: Progress) -> TrainSummary:
+    """Trains a model, logs and registers it; it serves if the gate lets it.
+
+    Raises:
+        DataError: bad input, or too little of it to learn from.
+        UsageError: the registry cannot be reached.
+    """
+    intake = open_data(request.data, params, as_of=request.as_of, quarantine=request.quarantine)
+    champion = champion_bundle(request.registry, params.objective, params.threads)
+    known = FeatureSet.from_json(champion.manifest.features) if champion else None
+    with timeline_of(intake, params, progress, known) as timeline:
+        result = train(
+            intake,
+            timeline,
+            params,
+            request.profile,
+            champion=champion,
+            storage=Path.cwd() / FOLDER / "search.db",
+            progress=progress,
+        )
+    with tempfile.TemporaryDirectory(prefix="channelwise-") as folder:
+        bundle = Path(folder) / "bundle"
+        result.bundle.save(bundle)
+        tracked = track(result, bundle, params, request.profile, request.registry)
+    return TrainSummary(result, tracked, intake.report)
