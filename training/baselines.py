@@ -2,7 +2,8 @@
 
 Each is a policy: for every decision the action that the rule would have taken, from what was known then. What a sender
 never sends to a customer, it has no chance to try: rules choose among channels on which the customer was contacted
-within the longest window, and contact nobody else.
+within the longest window, and contact nobody else. Where the log holds no customer's second contact, every channel is
+open to all: there is no history to tell.
 """
 
 import numpy as np
@@ -22,11 +23,15 @@ LAST_CHANNEL, MOST_ENGAGED, MOST_CLICKED = "last channel", "most engaged", "most
 
 
 def open_channels(params: Params, source: RowSource, spine: Spine) -> npt.NDArray[np.bool_]:
-    """(n, outbound channels): whether the customer was contacted there within the longest window."""
+    """(n, outbound channels): whether the customer was contacted there within the longest window.
+
+    In a log of single decisions (an experiment without a history) nobody was; there, every channel is open.
+    """
     sends = subjects(params).sends
     year = params.features.windows_days[-1]
     counts = source.further([Count(sends.on(channel), year) for channel in params.outbound], spine)
-    return counts > 0
+    contacted = counts > 0
+    return contacted if contacted.any() else np.ones_like(contacted)
 
 
 def fixed_policies(params: Params, is_open: npt.NDArray[np.bool_]) -> dict[str, Ints]:
