@@ -17,6 +17,7 @@ CAMPAIGN: Final = "spring_2008"
 FIRST_DAY: Final = pd.Timestamp("2008-03-01 12:00", tz="UTC")
 DAYS: Final = 84
 HORIZON_DAYS: Final = 14
+COST_EUR: Final = 0.01
 ARMS: Final = {"Mens E-Mail": "mens_email", "Womens E-Mail": "womens_email", "No E-Mail": None}
 CUSTOMER_COLUMNS: Final = ("recency", "history", "mens", "womens", "zip_code", "newbie", "past_channel")
 
@@ -26,8 +27,8 @@ objectives:
   visit: {{kinds: [visited], horizon_days: {HORIZON_DAYS}, worth_eur: 1, counts: customer}}
   buy: {{kinds: [purchased], horizon_days: {HORIZON_DAYS}, margin_rate: 1.0, counts: customer}}
 channels:
-  mens_email: {{direction: outbound, medium: digital, unit_cost: 0.01, consent: false}}
-  womens_email: {{direction: outbound, medium: digital, unit_cost: 0.01, consent: false}}
+  mens_email: {{direction: outbound, medium: digital, unit_cost: {COST_EUR}, consent: false}}
+  womens_email: {{direction: outbound, medium: digital, unit_cost: {COST_EUR}, consent: false}}
   site: {{direction: inbound, medium: digital, unit_cost: 0, consent: false, records: [visited, purchased]}}
   email: null
   sms: null

@@ -14,6 +14,7 @@ from contract.params import Params
 from contract.report import CheckReport, Severity
 from features.spine import Decisions, decision_spine
 from features.timeline import build_timeline
+from training.pipeline import TrainingResult, train
 
 
 class Bank(NamedTuple):
@@ -23,6 +24,7 @@ class Bank(NamedTuple):
     params: Params
     report: CheckReport
     decisions: Decisions
+    result: TrainingResult
     last_day: np.ndarray
     """Whether each call of the last day was a yes."""
 
@@ -31,12 +33,16 @@ class Bank(NamedTuple):
 def bank(tmp_path_factory):
     folder = tmp_path_factory.mktemp("bank")
     summary = write_bank(shipped_bank(), folder / "tables")
-    params = load_params([summary.params])
+    small = ("max_decisions=6000", "trees=20", "refit=false")
+    params = load_params([summary.params], [f"training.profiles.quick.{each}" for each in small])
     report = check_data(folder / "tables", params, as_of=summary.as_of, quarantine=None)
     intake = open_data(folder / "tables", params, as_of=summary.as_of, quarantine=None)
     timeline = build_timeline(intake, params, folder / "timeline")
     decisions = decision_spine(intake, timeline, params)
-    return Bank(summary, params, report, decisions, last_day(folder / "tables" / "interactions.parquet", summary.as_of))
+    result = train(intake, timeline, params, "quick")
+    return Bank(
+        summary, params, report, decisions, result, last_day(folder / "tables" / "interactions.parquet", summary.as_of)
+    )
 
 
 def last_day(interactions, as_of):
@@ -75,3 +81,15 @@ def test_each_answer_is_that_of_its_own_channel(bank):
 def test_no_effect_can_be_told_since_nobody_was_left_uncalled_and_no_propensity_logged(bank):
     assert (bank.decisions.spine.action > 0).all()
     assert np.isnan(bank.decisions.propensity).all()
+
+
+def test_a_training_refuses_the_causal_claim_since_channel_and_calendar_are_confounded(bank):
+    evidence = {each.action: each for each in bank.result.bundle.manifest.evidence}
+    for channel in ("telephone", "cellular"):
+        assert evidence[channel].verdict == "associational"
+        assert "confounded with the calendar" in evidence[channel].reason
+    assert all(policy.snips is None and policy.refused for policy in bank.result.report.policies)
+
+
+def test_a_training_is_judged_on_later_calls(bank):
+    assert bank.result.report.rows["out_of_time"] > 2_000

@@ -9,7 +9,8 @@ from contract.intake import open_data
 from contract.loading import load_params
 from features.spine import decision_spine
 from features.timeline import build_timeline
-from tests.adapters.hillstrom import write_hillstrom
+from tests.adapters.hillstrom import COST_EUR, write_hillstrom
+from training.pipeline import train
 
 PUBLISHED = {
     "mens_email": (21_307, "18.276", "1.253", "1.4226"),
@@ -73,3 +74,34 @@ def test_no_decision_is_left_out_and_each_was_drawn_with_one_third(visits):
     assert len(visits.arm) == 64_000
     assert sum(visits.left_out.values()) == 0
     assert np.unique(visits.propensity).tolist() == [1 / 3]
+
+
+SMALL = ("max_decisions=6000", "trees=20", "refit=false")
+"""A training just large enough to judge what the log can carry."""
+
+
+@pytest.fixture(scope="module")
+def result(hillstrom, tmp_path_factory):
+    params = load_params([hillstrom.params], [f"training.profiles.quick.{each}" for each in SMALL])
+    intake = open_data(hillstrom.folder, params, as_of=hillstrom.as_of, quarantine=None)
+    timeline = build_timeline(intake, params, tmp_path_factory.mktemp("timeline") / "timeline")
+    return train(intake, timeline, params, "quick")
+
+
+def test_a_training_knows_that_every_action_was_randomised(result):
+    evidence = {each.action: (each.verdict, each.decisions) for each in result.bundle.manifest.evidence}
+    assert evidence == {arm: ("randomised", customers) for arm, (customers, *_) in PUBLISHED.items()}
+
+
+def test_the_value_of_a_policy_is_that_of_its_arm(result):
+    values = {each.name: each.snips for each in result.report.policies}
+    policies = {
+        "nobody": ("none", 0.0),
+        "all on mens_email": ("mens_email", COST_EUR),
+        "all on womens_email": ("womens_email", COST_EUR),
+    }
+    for policy, (arm, cost) in policies.items():
+        published = float(PUBLISHED[arm][1]) / 100 - cost  # a visit is worth 1 EUR
+        # A fifth of the customers judge: the rate of all lies within twice the interval's half width of theirs.
+        assert abs(values[policy].value - published) < values[policy].upper - values[policy].lower
+    assert values["nobody"].value < values["all on womens_email"].value < values["all on mens_email"].value
