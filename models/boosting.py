@@ -89,7 +89,7 @@ def boost(
         classes: 1 for binary, else the number of classes.
         watched: rows that only stop the fit.
         seed: of columns and rows drawn.
-        threads: of LightGBM; the result does not depend on it.
+        threads: of LightGBM. The rows that it samples depend on their number, so equal threads give equal trees.
         after_tree: told the number of trees and the watched loss; may raise to stop the fit (a search prunes so).
     """
     history: list[float] = []

@@ -6,6 +6,9 @@ estimated by the method of moments of DerSimonian & Laird (1986) with known mean
 
     r_g = Σ(y − p) / V_g,   V_g = Σ p (1 − p),   τ² = max(0, (Σ V_g r_g² − G) / Σ V_g)
 
+τ² is known but roughly, and too small a one costs more coverage than too large a one gains: with coverage 2 Φ(z τ̂/τ) − 1,
+a second-order expansion at z = 1.645 asks for τ² + 0.68 s²/τ², s the standard error of τ²; it is raised by s at most.
+
 The interval is expit(logit p ± z τ). Assumed: held-out decisions resemble those scored; errors are normal on the logit
 scale and alike within action and stratum; errors with and without contact are independent (this widens uplift
 intervals, as they in truth share a part). Variation between customers inside a group cannot be seen and is not in it.
@@ -23,6 +26,7 @@ NEWCOMER, SHORT, LONG = 0, 1, 2
 STRATA = ("newcomer", "short history", "long history")
 _GROUP_ROWS = 200
 _PRIOR_GROUPS = 10.0
+_RAISE = 0.68
 
 
 class History(Artefact):
@@ -77,14 +81,14 @@ def fit_intervals(
     """
     y = outcome.astype(np.float64)
     keep = _one_per_customer(customer, action)
-    statistics = np.zeros((n_actions, len(STRATA), 3))
+    statistics = np.zeros((n_actions, len(STRATA), 4))
     for a in range(n_actions):
         for s in range(len(STRATA)):
             rows = keep[(action[keep] == a) & (stratum[keep] == s)]
             statistics[a, s] = _moments(probability[rows], y[rows])
     overall = _tau_squared(statistics.sum(axis=(0, 1)))
     by_stratum = np.array([_shrunk(each, overall) for each in statistics.sum(axis=0)])
-    tau2 = np.array([[_shrunk(statistics[a, s], by_stratum[s]) for s in range(len(STRATA))] for a in range(n_actions)])
+    tau2 = np.array([[_raised(statistics[a, s], by_stratum[s]) for s in range(len(STRATA))] for a in range(n_actions)])
     widened = np.maximum.accumulate(tau2[:, ::-1], axis=1)[:, ::-1]
     return Intervals(tau=tuple(tuple(float(t) for t in row) for row in np.sqrt(widened)))
 
@@ -99,23 +103,33 @@ def _one_per_customer(customer: Ints, action: Ints) -> Ints:
 
 
 def _moments(probability: Floats, y: Floats) -> Floats:
-    """(Σ V r², G, Σ V) over groups of like predictions."""
+    """(Σ V r², G, Σ V, Σ V²) over groups of like predictions."""
     groups = max(1, round(len(y) / _GROUP_ROWS))
     if len(y) < _GROUP_ROWS // 2:
-        return np.zeros(3)
+        return np.zeros(4)
     order = np.argsort(probability, kind="stable")
     edges = np.linspace(0, len(y), groups + 1).astype(np.int64)[:-1]
     p = np.clip(probability[order], 1e-6, 1 - 1e-6)
     variance = np.add.reduceat(p * (1 - p), edges)
     excess = np.add.reduceat(y[order] - p, edges)
-    return np.array([np.sum(excess**2 / variance), float(groups), variance.sum()])
+    return np.array([np.sum(excess**2 / variance), float(groups), variance.sum(), variance @ variance])
 
 
 def _tau_squared(statistics: Floats) -> float:
-    q, groups, weight = statistics
+    q, groups, weight, _ = statistics
     return max(0.0, float((q - groups) / weight)) if weight > 0 else 1.0
 
 
 def _shrunk(statistics: Floats, towards: float) -> float:
     groups = float(statistics[1])
     return (groups * _tau_squared(statistics) + _PRIOR_GROUPS * towards) / (groups + _PRIOR_GROUPS)
+
+
+def _raised(statistics: Floats, towards: float) -> float:
+    """The shrunk τ² of a cell, raised for what is not known of it."""
+    tau2 = _shrunk(statistics, towards)
+    _, groups, weight, weight2 = statistics
+    if weight <= 0:
+        return tau2
+    error = np.sqrt(2 * (tau2**2 * weight2 + 2 * tau2 * weight + groups)) / weight * groups / (groups + _PRIOR_GROUPS)
+    return tau2 + float(min(error, _RAISE * error**2 / max(tau2, 1e-12)))

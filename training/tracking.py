@@ -259,14 +259,14 @@ def _client(registry: str | None, *, must_exist: bool = False) -> Iterator[tuple
             raise UsageError(f"{file}: there is no registry yet; train first, or give --registry URI")
         file.parent.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    logging.getLogger("mlflow").setLevel(logging.WARNING)
     with warnings.catch_warnings():
         # MLflow warns of its own dependencies' deprecations; they are not the reader's.
         warnings.simplefilter("ignore")
         try:
             from mlflow import MlflowClient
             from mlflow.exceptions import MlflowException
+            for name in ("alembic", "mlflow"):
+                logging.getLogger(name).setLevel(logging.WARNING)
         except ImportError as error:
             raise UsageError(f"MLflow cannot be imported ({error}); pip install 'channelwise[train]'") from error
         try:

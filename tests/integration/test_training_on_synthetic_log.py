@@ -1,0 +1,154 @@
+"""Training from decisions to a registered champion, on a log whose truth is known; MLflow on SQLite, in a folder."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from contract.errors import DataError, RefusedError, UsageError
+from contract.loading import load_params
+from models.bundle import load_bundle
+from tests.adapters.synthetic_log import synthetic_log, true_response
+from training.card import card_text
+from training.pipeline import Champion, train_bundle
+from training.splits import customer_hashes, split_decisions
+from training.tracking import champion_bundle, promote_version, rollback_version, track
+
+PARAMS = load_params(
+    [],
+    [
+        "channels={sms: null, push: null, phone: null, social: null}",
+        "threads=1",
+        "training.min_rows_per_channel=100",
+    ],
+)
+
+
+def _trained(params=PARAMS, logged=True, champion=None, profile="quick", storage=None, **sizes):
+    log = synthetic_log(params, logged=logged, **sizes)
+    spine = log.decisions.spine
+    hashes = customer_hashes(log.ids, params.seed)
+    split = split_decisions(spine.as_of_us, spine.customer, hashes, params)
+    return log, train_bundle(
+        log.decisions, log, split, hashes, params, profile, champion=champion, fingerprint="f", storage=storage
+    )
+
+
+@pytest.fixture(scope="module")
+def trained():
+    return _trained()
+
+
+def test_the_model_finds_whom_the_first_channel_helps(trained):
+    log, result = trained
+    columns = log.matrix(log.decisions.spine)
+    uplift = []
+    for action in (1, 0):
+        rows = columns.copy()
+        rows[:, 4] = action
+        rows[:, 3] = rows[:, 2] * (action == 1)
+        uplift.append(result.bundle.predict_response(rows))
+    taste = columns[:, 2].astype(float)
+    truth = true_response(taste, np.ones(len(taste), int)) - true_response(taste, np.zeros(len(taste), int))
+    assert np.corrcoef(uplift[0] - uplift[1], truth)[0, 1] > 0.8
+
+
+def test_the_report_says_what_is_asked_first(trained):
+    _, result = trained
+    report = result.report
+    overall = report.evaluation["out_of_time"]["all"]
+    assert overall["model"].log_loss < overall["base rates"].log_loss
+    assert overall["model"].auc > 0.6
+    assert set(report.evaluation) == {"out_of_time", "out_of_customer"}
+    assert {each.verdict for each in report.evidence} == {"randomised"}
+    assert report.verdict.promoted
+    assert report.settings["fewest_customers"] >= 10
+    rows = report.rows
+    parts = sum(rows[name] for name in ("learn", "choose", "out_of_time", "out_of_customer"))
+    assert parts + report.left_out["horizon crosses a cut of the split"] == rows["in_all"]
+    card = card_text(report)
+    for words in ("Base rates", "log loss", "randomised", "Verdict: promoted", "this model", "most clicked"):
+        assert words in card
+    json.dumps(report.as_json(), allow_nan=False)
+
+
+def test_the_model_policy_is_worth_more_than_nobody(trained):
+    _, result = trained
+    by_name = {each.name: each for each in result.report.policies}
+    assert by_name["this model"].doubly_robust.value > by_name["nobody"].doubly_robust.value
+
+
+def test_the_same_input_gives_the_same_bundle(trained, tmp_path):
+    _, again = _trained()
+    assert again.bundle.manifest == trained[1].bundle.manifest
+    assert again.bundle.texts == trained[1].bundle.texts
+
+
+def test_without_logged_propensities_they_are_estimated():
+    _, result = _trained(logged=False)
+    assert {each.verdict for each in result.report.evidence} == {"adjusted"}
+    assert all(each.refused == ("no propensities are logged",) for each in result.report.policies)
+
+
+def test_a_scarce_channel_is_left_out_counted_and_unmeasured():
+    params = PARAMS.model_copy(update={"training": PARAMS.training.model_copy(update={"min_rows_per_channel": 3_100})})
+    log, result = _trained(params)
+    counts = np.bincount(log.decisions.spine.action)
+    scarce = [name for name, count in zip(params.outbound, counts[1:], strict=True) if count < 3_100]
+    assert scarce
+    assert {each.action for each in result.report.evidence if each.verdict == "unmeasured"} >= set(scarce)
+    assert result.report.left_out[f"{scarce[0]}: fewer than 3100 decisions"] > 0
+
+
+def test_too_few_responses_are_refused_with_the_counts():
+    with pytest.raises(DataError, match=r"found \d+ with responses of \d+ customers to objective 'sell'"):
+        _trained(customers=40, per_customer=6)
+
+
+def test_a_search_goes_on_where_it_stopped(tmp_path):
+    profile = PARAMS.training.profiles["default"].model_copy(update={"trials": 3, "trees": 30, "timeout_minutes": None})
+    params = PARAMS.model_copy(
+        update={"training": PARAMS.training.model_copy(update={"profiles": {"quick": profile, "default": profile}})}
+    )
+    _, first = _trained(params, storage=tmp_path / "s.db", profile="default")
+    _, again = _trained(params, storage=tmp_path / "s.db", profile="default")
+    assert first.report.settings["trials"] == again.report.settings["trials"] == 3
+    assert first.bundle.texts == again.bundle.texts
+
+
+def test_champion_challenger_promotion_and_rollback(trained, tmp_path):
+    log, result = trained
+    registry = f"sqlite:///{tmp_path}/reg/mlflow.db"
+    assert champion_bundle(registry, "sell") is None
+    result.bundle.save(tmp_path / "bundle")
+    first = track(result, tmp_path / "bundle", PARAMS, "quick", registry)
+    assert (first.version, first.alias) == (1, "champion")
+    champion = champion_bundle(registry, "sell")
+    assert champion is not None
+    assert champion.model_version == result.bundle.model_version
+    assert load_bundle(tmp_path / "bundle").manifest == champion.manifest
+
+    _, second = _trained(champion=Champion(champion, log))
+    assert not second.verdict.promoted, "an equal model gains nothing"
+    assert "log loss gains 0.00000" in second.verdict.text
+    tracked = track(second, tmp_path / "bundle", PARAMS, "quick", registry)
+    assert (tracked.version, tracked.alias) == (2, "challenger")
+
+    with pytest.raises(RefusedError, match="nothing to go back to"):
+        rollback_version(registry, "sell")
+    assert "version 2 is the champion now; before it was 1" in promote_version(registry, None, "sell")
+    assert "already" in promote_version(registry, 2, "sell")
+    assert "version 1 is the champion again" in rollback_version(registry, "sell")
+    with pytest.raises(UsageError, match="no version 9; it has 1, 2"):
+        promote_version(registry, 9, "sell")
+    with pytest.raises(UsageError, match="no registry yet"):
+        promote_version(f"sqlite:///{tmp_path}/none.db", 1, "sell")
+
+
+def test_another_set_of_channels_does_not_replace_the_champion(trained):
+    log, result = trained
+    manifest = result.bundle.manifest.model_copy(update={"outbound": ("email",)})
+    _, second = _trained(champion=Champion(replace(result.bundle, manifest=manifest), log))
+    assert not second.verdict.promoted
+    assert "other channels" in second.verdict.text

@@ -1,0 +1,166 @@
+"""A bundle is plain files: what is loaded predicts to the bit what was saved, and damage never passes."""
+
+import json
+
+import lightgbm as lgb
+import numpy as np
+import pytest
+
+from contract.errors import ArtefactError
+from contract.loading import load_params
+from models.bundle import (
+    CONTACT,
+    ENGAGEMENT,
+    JUDGED,
+    MANIFEST,
+    RESPONSE,
+    Bundle,
+    Manifest,
+    Preference,
+    Window,
+    load_bundle,
+)
+from models.calibration import Platt, Temperature, Unchanged
+from models.evidence import Evidence
+from models.intervals import History, Intervals
+from models.margin import fixed_margin
+
+PARAMS = load_params()
+NAMES = ("taste", "action", "campaign_category")
+
+
+def _text(classes: int, columns: int) -> str:
+    random = np.random.default_rng(classes)
+    matrix = random.normal(size=(2000, columns)).astype(np.float32)
+    label = (matrix.sum(axis=1) > 0).astype(int) if classes == 1 else random.integers(0, classes, 2000)
+    options = {"objective": "binary", "verbosity": -1} | (
+        {"objective": "multiclass", "num_class": classes} if classes > 1 else {}
+    )
+    return lgb.train(options, lgb.Dataset(matrix, label, params={"verbosity": -1}), 5).model_to_string()
+
+
+@pytest.fixture(scope="module")
+def bundle() -> Bundle:
+    outbound = PARAMS.outbound
+    manifest = Manifest(
+        objective_name="sell",
+        objective=PARAMS.target,
+        channels=tuple(PARAMS.channels),
+        outbound=outbound,
+        names=NAMES,
+        categorical=NAMES[1:],
+        candidate=NAMES[1:],
+        features="{}",
+        history=History(columns=(0,), long_from=1.0),
+        response_calibration=Platt(slope=0.9, intercept=-0.1),
+        intervals=Intervals(tau=tuple((0.3, 0.2, 0.1) for _ in range(len(outbound) + 1))),
+        contact=Preference(channels=outbound[:3], columns=(0,), calibration=Temperature(temperature=1.3)),
+        engagement=Preference(channels=("web", "store"), columns=(0,), calibration=Unchanged(), fixed=(0.25, 0.75)),
+        margin=fixed_margin(3.0),
+        evidence=(Evidence(action="none", verdict="randomised", reason="r", decisions=1, responses=0, overlap=1.0),),
+        base_rates=(0.1,) * (len(outbound) + 1),
+        window=Window(start_us=0, end_us=1, judged_from_us=1, decisions=1, customers=1, seed=0),
+    )
+    return Bundle.assembled(manifest, {RESPONSE: _text(1, 3), CONTACT: _text(3, 1), JUDGED: _text(1, 3)})
+
+
+@pytest.fixture
+def rows():
+    random = np.random.default_rng(5)
+    matrix = random.normal(size=(300, 3)).astype(np.float32)
+    matrix[:, 1] = random.integers(0, len(PARAMS.outbound) + 1, 300)
+    matrix[::9, 0] = np.nan
+    return matrix
+
+
+def test_saved_and_loaded_predict_the_same_bits(bundle, rows, tmp_path):
+    bundle.save(tmp_path / "b")
+    again = load_bundle(tmp_path / "b", threads=2)
+    assert again.manifest == bundle.manifest
+    for name in (
+        "predict_response",
+        "judged_response",
+        "contact_preference",
+        "engagement_preference",
+        "expected_margin",
+    ):
+        assert np.array_equal(getattr(again, name)(rows), getattr(bundle, name)(rows)), name
+    p = bundle.predict_response(rows)
+    assert np.array_equal(again.response_bounds(p, rows, 0.9), bundle.response_bounds(p, rows, 0.9))
+    assert np.array_equal(again.uplift_bounds(p, p / 2, rows, 0.9), bundle.uplift_bounds(p, p / 2, rows, 0.9))
+
+
+def test_saving_twice_gives_the_same_bytes_and_content_gives_the_version(bundle, tmp_path):
+    for name in ("a", "b"):
+        bundle.save(tmp_path / name)
+    for file in (RESPONSE, CONTACT, MANIFEST):
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+    changed = bundle.manifest.model_copy(update={"margin": fixed_margin(4.0)})
+    assert Bundle.assembled(changed, bundle.texts).model_version != bundle.model_version
+    assert Bundle.assembled(bundle.manifest, bundle.texts).model_version == bundle.model_version
+
+
+def test_shares_sum_to_one_and_unseen_channels_have_none(bundle, rows):
+    contact = bundle.contact_preference(rows)
+    assert contact.shape == (300, len(PARAMS.outbound))
+    assert np.allclose(contact.sum(axis=1), 1)
+    assert (contact[:, 3:] == 0).all()
+    assert bundle.engagement_preference(rows).tolist() == [[0.25, 0.75]] * 300
+    assert bundle.contact_preference(rows[:0]).shape == (0, len(PARAMS.outbound))
+    assert bundle.predict_response(rows[:0]).shape == (0,)
+
+
+def test_the_preference_does_not_depend_on_the_action(bundle, rows):
+    other = rows.copy()
+    other[:, 1] = 0
+    assert np.array_equal(bundle.contact_preference(other), bundle.contact_preference(rows))
+    assert not np.array_equal(bundle.predict_response(other), bundle.predict_response(rows))
+
+
+def test_rows_of_another_width_are_refused(bundle, rows):
+    with pytest.raises(ArtefactError, match=r"reads 3 columns, found a matrix of shape \(300, 2\)"):
+        bundle.predict_response(rows[:, :2])
+
+
+def _edited(tree, key, value):
+    tree[key] = value
+    return tree
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (
+            lambda f: (f / RESPONSE).write_text((f / RESPONSE).read_text().replace("Tree=1", "Tree=2")),
+            "checksum differs",
+        ),
+        (lambda f: (f / CONTACT).unlink(), "cannot be read"),
+        (lambda f: (f / MANIFEST).unlink(), "cannot be read"),
+        (lambda f: (f / MANIFEST).write_text((f / MANIFEST).read_text()[:200]), "no valid JSON"),
+        (lambda f: (f / MANIFEST).write_text("[]"), "format None"),
+        (lambda f: _rewrite(f, "format", 99), "format 99; this version reads format 1"),
+        (lambda f: _rewrite(f, "base_rates", [0.5]), "checksum differs from its content"),
+        (lambda f: _rewrite(f, "further", 1), "does not hold what a bundle must"),
+    ],
+)
+def test_damage_is_named(bundle, tmp_path, damage, words):
+    folder = tmp_path / "b"
+    bundle.save(folder)
+    damage(folder)
+    with pytest.raises(ArtefactError, match=words):
+        load_bundle(folder)
+
+
+def _rewrite(folder, key, value):
+    tree = json.loads((folder / MANIFEST).read_text())
+    (folder / MANIFEST).write_text(json.dumps(_edited(tree, key, value)))
+
+
+def test_a_bundle_that_is_no_folder_is_named(tmp_path):
+    with pytest.raises(ArtefactError, match="give the folder of a trained bundle"):
+        load_bundle(tmp_path / "nowhere")
+
+
+def test_engagement_needs_no_file_where_shares_are_fixed(bundle, tmp_path):
+    bundle.save(tmp_path / "b")
+    assert not (tmp_path / "b" / ENGAGEMENT).exists()
