@@ -14,12 +14,13 @@ from typing import Any
 import duckdb
 
 from contract.files import atomic_file
-from contract.params import CustomersTable, Params, Table
+from contract.params import Params, Table
 from contract.reading import DELIVERED, Reading, further_columns, guess_types, note, read_columns
+from contract.remarks import remarks
 from contract.report import Fault, Severity, TableReport, Value, plural, shown
 from contract.rules import Moments, Rule, declared, mapping_remedy, rules_of, suggestion
 from contract.sources import Source, fatal, literal, quoted
-from contract.tables import CONSENTS, CUSTOMERS, INTERACTIONS, Schema, Type
+from contract.tables import Schema, Type
 
 _HAS_ZONE = r"[0-9]:[0-9]{2}(:[0-9.]+)?\s*(Z|z|[+-][0-9]{2}.*|[A-Za-z].*)$"
 
@@ -62,6 +63,10 @@ class _Counts:
     filled: dict[str, int]
     zoned: dict[str, int]
 
+    @property
+    def zones(self) -> dict[str, tuple[int, int]]:
+        return {name: (zoned, self.filled[name]) for name, zoned in self.zoned.items()}
+
 
 @dataclass(frozen=True)
 class _Copies:
@@ -100,7 +105,7 @@ def check_table(bench: Bench, schema: Schema, source: Source, settings: Table) -
           for rule, count in zip(rules, counts.broken, strict=True) if count),
         *_copy_faults(bench, schema, copies),
         *_share(bench.params, schema, counts, copies),
-        *_remarks(bench, schema, reading, counts, settings),
+        *remarks(bench.connection, schema, reading, settings, counts.zones),
     ]  # fmt: skip
     report = replace(report, quarantine_file=_write_quarantine(bench, schema, quarantining, copies, set_aside))
     naive = [name for name in reading.columns if name in reading.naive or _is_naive_text(counts, name)]
@@ -314,54 +319,3 @@ def _share(params: Params, schema: Schema, counts: _Counts, copies: _Copies) -> 
 
 def _is_naive_text(counts: _Counts, name: str) -> bool:
     return name in counts.zoned and counts.filled[name] > 0 and not counts.zoned[name]
-
-
-def _remarks(bench: Bench, schema: Schema, reading: Reading, counts: _Counts, settings: Table) -> list[Fault]:
-    faults = [
-        note(schema.name, name, "mixed_zones",
-             f"{zoned:,} of {plural(counts.filled[name], 'time')} bear a zone and are converted; the rest count as UTC")
-        for name, zoned in counts.zoned.items() if 0 < zoned < counts.filled[name]
-    ]  # fmt: skip
-    if schema.name == CUSTOMERS and isinstance(settings, CustomersTable):
-        faults += _feature_remarks(schema, reading, settings)
-    elif schema.name == CONSENTS:
-        faults += _contradictions(bench)
-    elif schema.name == INTERACTIONS and reading.further:
-        faults.append(_unused(schema, reading))
-    return faults
-
-
-def _unused(schema: Schema, reading: Reading) -> Fault:
-    told = ", ".join(f"{name} ({type_})" for name, type_ in reading.further.items())
-    return note(schema.name, None, "further_columns", f"further columns are not used: {told}")
-
-
-def _feature_remarks(schema: Schema, reading: Reading, settings: CustomersTable) -> list[Fault]:
-    faults = []
-    types = {column.name: str(column.type) for column in schema.columns if column.name in reading.present}
-    types |= {name: str(type_) for name, type_ in reading.further.items()}
-    others = {name: type_ for name, type_ in types.items() if name not in (*settings.features, "customer_id")}
-    if others:
-        told = ", ".join(f"{name} ({type_})" for name, type_ in others.items())
-        faults.append(note(schema.name, None, "further_columns", f"further columns are not used: {told}",
-                           "a column becomes a feature under tables.customers.features"))  # fmt: skip
-    absent = [name for name in settings.features if name not in types]
-    if absent:
-        faults.append(note(schema.name, None, "absent_features",
-                           f"tables.customers.features names {', '.join(absent)}, not in the table",
-                           "it is left out; correct the name or add the column"))  # fmt: skip
-    return faults
-
-
-def _contradictions(bench: Bench) -> list[Fault]:
-    (count,) = bench.one(
-        "SELECT count(*) FROM (SELECT 1 FROM consents GROUP BY customer_id, channel, purpose, occurred_at "
-        "HAVING bool_or(granted) AND NOT bool_and(granted))"
-    )
-    if not count:
-        return []
-    return [
-        Fault(CONSENTS, "granted", "contradiction", Severity.NOTE,
-              f"{plural(count, 'moment')} with a consent both granted and refused", "expected one of them",
-              "give each its own time", count)
-    ]  # fmt: skip

@@ -215,6 +215,10 @@ class _Session:
                 "raise resources.duckdb_memory_gb or resources.duckdb_spill_gb"
             ) from error
         except duckdb.Error as error:
+            if "No space left on device" in str(error):
+                raise StorageError(
+                    f"checking {table}: {first_line(error)}; free space or name another spill"
+                ) from error
             self.faults.append(unreadable(table, first_line(error)))
 
     def fill_absent(self) -> None:
