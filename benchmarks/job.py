@@ -12,25 +12,28 @@ import tempfile
 import time
 from pathlib import Path
 
-from channelwise.demos.retailer import LIMITS, simulated
+from channelwise.demos.retailer import BUDGET_SHARE_EUR, CAPACITY_SHARES, simulated
+from contract.progress import silent
 
 Figures = dict[str, float]
 
 
 def commands(folder: Path, customers: int) -> dict[str, list[str]]:
     """The job's commands, in order, by name; simulates the retailer they run on."""
-    world = simulated(folder / "data", customers, seed=0)
+    world = simulated(folder / "data", customers, 0, silent)
     data = ["--data", str(folder / "data")]
     scores, plan = folder / "scores.parquet", folder / "plan.parquet"
-    limits = [word for channel, count in LIMITS.capacities.items() for word in ("--capacity", f"{channel}={count}")]
+    shares = CAPACITY_SHARES.items()
+    limits = [word for name, share in shares for word in ("--capacity", f"{name}={int(share * customers)}")]
+    limits += ["--budget", str(BUDGET_SHARE_EUR * customers)]
     return {
         "check": ["check", *data],
         "train": ["train", *data, "--profile", "quick"],
         "score": [
-            *["score", *data, "--audience", str(folder / "data" / "audience"), "--campaign", world.campaign_id],
+            *["score", *data, "--audience", str(folder / "data" / "audience.parquet"), "--campaign", world.campaign_id],
             *["--as-of", world.as_of.isoformat(), "--out", str(scores)],
         ],
-        "plan": ["plan", "--scores", str(scores), "--out", str(plan), "--budget", str(LIMITS.budget_eur), *limits],
+        "plan": ["plan", "--scores", str(scores), "--out", str(plan), *limits],
     }
 
 

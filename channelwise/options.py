@@ -61,6 +61,11 @@ def read_as_of(text: str | None) -> datetime | None:
     return None if text is None else read_time(text)
 
 
+def now() -> datetime:
+    """The clock's time, UTC; read here and nowhere below the commands."""
+    return datetime.now(UTC)
+
+
 def read_limits(option: str, texts: list[str] | None) -> dict[str, int]:
     """`channel=count` pairs as a mapping.
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 Floats = npt.NDArray[np.float64]
+Columns = Mapping[str, Sequence[str] | npt.NDArray[Any]]
 
 SCORE_SCHEMA: Final = pa.schema(
     [
@@ -122,7 +123,7 @@ def score_table(
     """Rows of the scores file for n customers, by customer then channel; costs: (k,) EUR; evidence: one per channel."""
     n, k = len(ids), len(channels)
     preference = over_open_channels(predictions.contact, access.eligible)
-    columns = {
+    columns: Columns = {
         "customer_id": np.repeat(ids, k),
         "channel": np.tile(np.array(channels, dtype=object), n),
         "preference": preference.ravel(),
@@ -149,7 +150,7 @@ def engagement_table(
 ) -> pa.Table:
     """Rows of the engagement file for n customers, by customer then channel; `engagement` (n, m) sums to one."""
     n, m = len(ids), len(channels)
-    columns = {
+    columns: Columns = {
         "customer_id": np.repeat(ids, m),
         "channel": np.tile(np.array(channels, dtype=object), n),
         "preference": engagement.ravel(),
@@ -158,7 +159,7 @@ def engagement_table(
     return _stamped(columns, ENGAGEMENT_SCHEMA, stamp)
 
 
-def _stamped(columns: Mapping[str, Sequence[str] | npt.NDArray[Any]], schema: pa.Schema, stamp: Stamp) -> pa.Table:
+def _stamped(columns: Columns, schema: pa.Schema, stamp: Stamp) -> pa.Table:
     rows = len(columns["customer_id"])
     moment = np.full(rows, stamp.as_of_us, dtype="datetime64[us]")
     every = {**columns, "as_of": moment, "model_version": [stamp.model_version] * rows}

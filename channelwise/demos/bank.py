@@ -84,8 +84,8 @@ def demo_bank(out: Path, files: list[Path], assignments: list[str]) -> None:
 def show_outcome(found: Outcome) -> None:
     """What the scores were worth on the calls that came after, and what this data cannot say."""
     say(
-        f"On the {found.calls:,} calls that came after (no model saw them): {found.rate:.1%} subscribed, AUC {found.auc:.3f}, "
-        f"log loss {found.log_loss:.4f} against {found.base_log_loss:.4f} of the rate known before."
+        f"On the {found.calls:,} calls that came after (no model saw them): {found.rate:.1%} subscribed, "
+        f"AUC {found.auc:.3f}, log loss {found.log_loss:.4f} against {found.base_log_loss:.4f} of the earlier rate."
     )
     say(
         "What this data can carry: who is likely to say yes when called. What it cannot: whether the kind of line, or "

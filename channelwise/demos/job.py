@@ -1,4 +1,4 @@
-"""The main job from checked tables to a plan, as the demos run it: the same steps as the commands, one after another."""
+"""The main job from checked tables to a plan, as the demos run it: the steps of the commands, one after another."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""`channelwise demo retailer`: the main job on a simulated retailer, and what its plan is truly worth; tunes nothing."""
+"""`channelwise demo retailer`: the main job on a simulated retailer, and what its plan is truly worth."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -122,9 +122,8 @@ def show_judged(found: Judged) -> None:
     )
     ratio = found.values_eur["channelwise"] / found.values_eur["most clicked"]
     say(f"The plan is truly worth {ratio:.2f} times the most-clicked-channel rule.")
-    say(
-        f"Contacts without consent: {found.consent_violations}. Broken limits: {', '.join(found.broken_limits) or 'none'}."
-    )
+    broken = ", ".join(found.broken_limits) or "none"
+    say(f"Contacts without consent: {found.consent_violations}. Broken limits: {broken}.")
 
 
 def _value(truth: Truth, actions: Actions) -> float:
@@ -153,4 +152,4 @@ def _broken(actions: Actions, truth: Truth, limits: Limits) -> tuple[str, ...]:
     spent = float(truth.cost_eur[1:][actions[actions >= 0]].sum())
     counted = zip(truth.channels, used, limits.capacity, strict=True)
     over = [f"{name}: {count} contacts of {most}" for name, count, most in counted if count > most]
-    return tuple([*over, *([f"budget: {spent:.2f} EUR"] if spent > limits.spendable_eur else [])])
+    return (*over, *([f"budget: {spent:.2f} EUR"] if spent > limits.spendable_eur else []))

@@ -1,4 +1,4 @@
-"""The jobs that turn input tables into a timeline and features: puts `contract` and `features` together; shows nothing."""
+"""The jobs that turn input tables into a timeline and features; shows nothing."""
 
 import tempfile
 from collections.abc import Iterator
@@ -23,9 +23,11 @@ def timeline_of(intake: Intake, params: Params, progress: Progress, features: Fe
         yield build_timeline(intake, params, Path(folder) / "timeline", codebook=codebook, progress=progress)
 
 
-def run_features(data: Path, out: Path, as_of: datetime | None, params: Params, progress: Progress) -> int:
+def run_features(
+    data: Path, out: Path, as_of: datetime | None, params: Params, progress: Progress, *, now: datetime | None = None
+) -> int:
     """Writes the timeline, every customer's features at as_of and their description into `out`; how many there are."""
-    intake = open_data(data, params, as_of=as_of, quarantine=None)
+    intake = open_data(data, params, as_of=as_of, quarantine=None, now=now)
     with atomic_folder(out) as folder:
         timeline = build_timeline(intake, params, folder / "timeline", progress=progress)
         features = learn_features(intake, timeline, params)

@@ -69,8 +69,10 @@ def serving_bundle(model: Path | None, registry: str | None, params: Params) -> 
     return champion
 
 
-def run_score(request: ScoreRequest, bundle: Bundle, params: Params, progress: Progress) -> ScoreSummary:
-    """Scores an audience with a bundle and writes both files.
+def run_score(
+    request: ScoreRequest, bundle: Bundle, params: Params, progress: Progress, *, now: datetime | None = None
+) -> ScoreSummary:
+    """Scores an audience with a bundle and writes both files; rows later than `now` cannot be.
 
     Raises:
         DataError: bad input, or a campaign that is not in the data.
@@ -78,8 +80,8 @@ def run_score(request: ScoreRequest, bundle: Bundle, params: Params, progress: P
     """
     outputs = Outputs.beside(request.out)
     _require_channels(bundle, params)
-    intake = open_data(request.data, params, as_of=request.as_of, quarantine=request.quarantine)
-    audience = open_audience(intake.connection, request.audience, params)
+    intake = open_data(request.data, params, as_of=request.as_of, quarantine=request.quarantine, now=now)
+    audience = open_audience(intake.connection, request.audience, params, quarantine=request.quarantine)
     category = _campaign_category(intake, request.campaign_id)
     scorer = Scorer.of(bundle, params)
     with timeline_of(intake, params, progress, scorer.features) as timeline:

@@ -35,14 +35,18 @@ class TrainSummary:
     report: CheckReport
 
 
-def run_train(request: TrainRequest, params: Params, progress: Progress) -> TrainSummary:
+def run_train(
+    request: TrainRequest, params: Params, progress: Progress, *, now: datetime | None = None
+) -> TrainSummary:
     """Trains a model, logs and registers it; it serves if the gate lets it.
+
+    Rows later than `now` cannot be, and are set aside.
 
     Raises:
         DataError: bad input, or too little of it to learn from.
         UsageError: the registry cannot be reached.
     """
-    intake = open_data(request.data, params, as_of=request.as_of, quarantine=request.quarantine)
+    intake = open_data(request.data, params, as_of=request.as_of, quarantine=request.quarantine, now=now)
     champion = champion_bundle(request.registry, params.objective, params.threads)
     known = FeatureSet.from_json(champion.manifest.features) if champion else None
     with timeline_of(intake, params, progress, known) as timeline:

@@ -11,6 +11,7 @@ from channelwise.options import (
     DataFolder,
     ParamsFiles,
     Quarantine,
+    now,
     read_as_of,
     read_params,
 )
@@ -32,7 +33,8 @@ def check(
     from channelwise.reports.check import show_check
     from contract.intake import check_data
 
-    report = check_data(data, read_params(params, assignments), as_of=read_as_of(as_of), quarantine=quarantine)
+    settings = read_params(params, assignments)
+    report = check_data(data, settings, as_of=read_as_of(as_of), quarantine=quarantine, now=now())
     show_check(report, as_json=json)
     if report.fatal:
         raise typer.Exit(DataError.exit_code)

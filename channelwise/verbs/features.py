@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from channelwise.console import progress_bars, say
-from channelwise.options import AsOf, Assignments, DataFolder, ParamsFiles, read_as_of, read_params
+from channelwise.options import AsOf, Assignments, DataFolder, ParamsFiles, now, read_as_of, read_params
 from contract.errors import UsageError
 
 ENGINES = ("duckdb",)
@@ -30,7 +30,7 @@ def features(
         raise UsageError(f"--engine: found '{engine}'; this version has {', '.join(ENGINES)}")
     settings = read_params(params, assignments)
     with progress_bars() as progress:
-        columns = run_features(data, out, read_as_of(as_of), settings, progress)
+        columns = run_features(data, out, read_as_of(as_of), settings, progress, now=now())
     say(
         f"{out / 'features.parquet'}: {columns} features of each customer; {out / 'describe.csv'} says what each means."
     )

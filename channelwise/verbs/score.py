@@ -13,6 +13,7 @@ from channelwise.options import (
     ParamsFiles,
     Quarantine,
     Registry,
+    now,
     read_params,
     read_time,
 )
@@ -44,5 +45,5 @@ def score(
     settings = read_params(params, assignments)
     request = ScoreRequest(data, audience, campaign, read_time(as_of), out, quarantine)
     with progress_bars() as progress:
-        summary = run_score(request, serving_bundle(model, registry, settings), settings, progress)
+        summary = run_score(request, serving_bundle(model, registry, settings), settings, progress, now=now())
     show_scores(summary)

@@ -14,6 +14,7 @@ from channelwise.options import (
     ParamsFiles,
     Quarantine,
     Registry,
+    now,
     read_as_of,
     read_params,
 )
@@ -47,7 +48,7 @@ def train(
     settings = read_params(params, assignments)
     with progress_bars() as progress:
         summary = run_train(
-            TrainRequest(data, read_as_of(as_of), profile.value, registry, quarantine), settings, progress
+            TrainRequest(data, read_as_of(as_of), profile.value, registry, quarantine), settings, progress, now=now()
         )
     warn_of_quarantine(summary.report)
     say(card_text(summary.result.report))
