@@ -60,7 +60,7 @@ def solved(n: int) -> dict[str, float]:
     return {"cpu_s": cpu, "gap": found.gap, "peak_gb": peak, "broken": broken, "value": found.value_eur}
 
 
-def apart(function, *arguments):  # type: ignore[no-untyped-def]
+def apart(function, *arguments):
     """The function's result, from a fresh process."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(function, arguments)

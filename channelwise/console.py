@@ -9,7 +9,12 @@ from rich.table import Table
 
 from contract.progress import Progress as ProgressHook
 
+PLAIN_WIDTH = 120
+"""Columns of text that goes to a file or another program, where no terminal tells its width."""
+
 OUT = Console(highlight=False)
+if not OUT.is_terminal:
+    OUT = Console(highlight=False, width=PLAIN_WIDTH)
 ERR = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -34,10 +39,12 @@ def progress_bars() -> Iterator[ProgressHook]:
 
 
 def show_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table on standard output: the first column left, the others right."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    """A table on standard output: columns of figures to the right, the others left."""
+    OUT.print(title, style="bold", markup=False, soft_wrap=True)
+    table = Table(box=None, pad_edge=False)
     for index, name in enumerate(header):
-        table.add_column(name, justify="left" if index == 0 else "right", overflow="fold")
+        figures = all(row[index][-1:].isdigit() or row[index].endswith("%") for row in rows)
+        table.add_column(name, justify="right" if index and figures else "left", overflow="fold")
     for row in rows:
         table.add_row(*row)
     OUT.print(table)

@@ -1,4 +1,4 @@
-"""The shapes that flow through the features: events of whole customers, and rows to describe; reads and computes nothing.
+"""The shapes that flow through the features: events of whole customers, and rows to describe; computes nothing.
 
 Times are int64 microseconds since 1970-01-01 UTC. Customers are numbered by the timeline, in order of their id.
 """

@@ -1,5 +1,6 @@
 """The one way this package fits LightGBM: deterministic, on shared data, with every leaf guarded; saves no file."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -53,12 +54,16 @@ class Fit:
     watched_loss: float
 
 
+_LOG = logging.getLogger("channelwise.lightgbm")
+
 # Columns are binned alike in every trial, so that one Dataset serves them all.
 _BINNING: dict[str, Any] = {"max_bin": 255, "min_data_in_bin": 10, "feature_pre_filter": False, "verbosity": -1}
 
 
 def dataset(table: Table, label: npt.NDArray[np.generic], weight: Floats | None, threads: int) -> lgb.Dataset:
     """The table binned once; fits with different recipes share it."""
+    # A booster that was read from text resets LightGBM's own verbosity; what it then remarks goes to the debug log.
+    lgb.register_logger(_LOG, info_method_name="debug", warning_method_name="debug")
     made = lgb.Dataset(
         table.matrix,
         label.astype(np.float32),

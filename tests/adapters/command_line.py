@@ -1,13 +1,17 @@
-"""Runs the command as its entry point does, in this process or its own, and says what a caller would see."""
+"""Runs the command as its entry point does, in this process or its own, and says what a caller would see.
+
+Each run has an empty working directory, so that nothing lands in the checkout and nothing there is relied upon.
+"""
 
 import io
 import os
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).resolve().parents[2]
 DYING = Path(__file__).with_name("dying.py")
@@ -30,7 +34,7 @@ def run_command(*words: object) -> Ran:
     out, err = io.StringIO(), io.StringIO()
     code: object = 0
     try:
-        with redirect_stdout(out), redirect_stderr(err):
+        with TemporaryDirectory() as elsewhere, chdir(elsewhere), redirect_stdout(out), redirect_stderr(err):
             main()
     except SystemExit as exit_:
         code = exit_.code or 0
@@ -50,18 +54,19 @@ def run_and_die(point: str, signal_name: str, target: Path, *words: object) -> R
     return _ran([sys.executable, str(DYING), point, signal_name, str(target), *map(str, words)], None)
 
 
-def start_apart(*words: object) -> "subprocess.Popen[str]":
-    """`channelwise WORDS` in a process of its own, its lines on standard error to be read as they come."""
+def start_apart(folder: Path, *words: object) -> "subprocess.Popen[str]":
+    """`channelwise WORDS` in a process of its own in `folder`, its lines on standard error to be read as they come."""
     command = [sys.executable, "-m", "channelwise", *map(str, words)]
     return subprocess.Popen(
-        command, cwd=ROOT, env=_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        command, cwd=folder, env=_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
 
 
 def _ran(command: list[str], before: Callable[[], None] | None) -> Ran:
-    done = subprocess.run(
-        command, cwd=ROOT, env=_environment(), capture_output=True, text=True, check=False, preexec_fn=before
-    )
+    with TemporaryDirectory() as elsewhere:
+        done = subprocess.run(
+            command, cwd=elsewhere, env=_environment(), capture_output=True, text=True, check=False, preexec_fn=before
+        )
     return Ran(done.returncode, done.stdout, done.stderr)
 
 

@@ -9,6 +9,11 @@ from tests.adapters.command_line import Ran
 
 AS_OF = "2026-11-01T00:00:00Z"
 DAY_BEFORE = "2026-10-31T00:00:00Z"
+SMALL_TRAINING = [
+    word
+    for each in ("max_decisions=6000", "trees=20", "refit=false")
+    for word in ("--set", f"training.profiles.quick.{each}")
+]
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,8 @@ class Workplace:
 
     def train(self) -> list[object]:
         """Words of `train`."""
-        return ["train", "--data", self.data, "--as-of", AS_OF, "--profile", "quick", "--registry", self.registry]
+        words: list[object] = ["train", "--data", self.data, "--as-of", AS_OF, "--registry", self.registry]
+        return [*words, "--profile", "quick", *SMALL_TRAINING]
 
     def score(self, out: Path, as_of: str = AS_OF) -> list[object]:
         """Words of `score`."""

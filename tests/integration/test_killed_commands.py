@@ -105,9 +105,9 @@ def test_the_next_run_clears_what_a_killed_one_left(runs):
     assert content(runs.target.parent) == runs.new
 
 
-def kill_after(words, stages, number):
+def kill_after(folder, words, stages, number):
     """Runs a command, and sends it a signal as soon as it has said that so many stages are done."""
-    with start_apart(*words) as process:
+    with start_apart(folder, *words) as process:
         assert process.stderr is not None
         done = 0
         for line in process.stderr:
@@ -124,6 +124,6 @@ def kill_after(words, stages, number):
 def test_a_training_killed_between_its_stages_leaves_the_champion_as_it_was(scored, tmp_path, stages, number):
     before, after = tmp_path / "before.parquet", tmp_path / "after.parquet"
     succeeded(run_command(*scored.score(before)))
-    assert kill_after(scored.train(), stages, number) == -number
+    assert kill_after(tmp_path, scored.train(), stages, number) == -number
     succeeded(run_command(*scored.score(after)))
     assert after.read_bytes() == before.read_bytes()

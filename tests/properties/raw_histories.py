@@ -91,7 +91,7 @@ def raw_history(params: Params, seed: int, rows: int, *, tick_us: int = 1_000_00
     )
     channel = rng.choice(["email", "sms", "store", "phone"], rows).astype(object)
     channel[kind == "held_out"] = None
-    named = rng.choice(["s1", "s2", "s3", None], rows, p=[0.2, 0.1, 0.1, 0.6])
+    named = rng.choice(np.array(["s1", "s2", "s3", None], dtype=object), rows, p=[0.2, 0.1, 0.1, 0.6])
     frame = pd.DataFrame(
         {
             "customer_id": rng.choice([f"c{i}" for i in range(CUSTOMERS - 1)] + ["stranger"], rows),
@@ -116,7 +116,7 @@ def customers_table(rng: np.random.Generator) -> pd.DataFrame:
         {
             "customer_id": [f"c{i}" for i in range(CUSTOMERS)],
             "birth_year": rng.choice([1960.0, 1999.0, np.nan, 1800.0], CUSTOMERS),
-            "gender": pd.Series(rng.choice(["f", "m", None], CUSTOMERS), dtype="str"),
+            "gender": pd.Series(rng.choice(np.array(["f", "m", None], dtype=object), CUSTOMERS), dtype="str"),
             "region": pd.Series(rng.choice(["north", "south"], CUSTOMERS), dtype="str"),
             "signup_at": signup,
             "loyal": rng.random(CUSTOMERS) < 0.5,

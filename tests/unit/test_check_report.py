@@ -12,7 +12,7 @@ from contract.loading import load_params
 from contract.report import Severity, Value, shown
 from tests.adapters.small_shop import shop_tables, write_shop
 
-TABLE = {
+TABLE: dict[str, type | tuple[type, ...]] = {
     "table": str,
     "source": str,
     "rows": int,
@@ -20,7 +20,7 @@ TABLE = {
     "quarantined": int,
     "quarantine_file": (str, type(None)),
 }
-FAULT = {
+FAULT: dict[str, type | tuple[type, ...]] = {
     "table": str,
     "column": (str, type(None)),
     "rule": str,

@@ -172,5 +172,5 @@ def test_without_an_outbound_channel_there_is_nothing_to_choose():
 def test_parameters_cannot_be_changed_once_read():
     params = load_params()
     with pytest.raises(ValueError, match="frozen"):
-        params.seed = 1  # type: ignore[misc]
+        params.seed = 1
     assert Params.model_validate(params.model_dump()) == params
