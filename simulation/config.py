@@ -43,7 +43,7 @@ class RetailerConfig:
     newcomer_share: float = 0.08
     drifting_share: float = 0.25
     machine_open_share: float = 0.35
-    decisions_per_year: float = 17.5
+    decisions_per_year: float = 19.0
     sessions_per_year: float = 20.0
     sender_strength: float = 4.0
     holdout_share: float = 0.10

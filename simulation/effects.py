@@ -26,6 +26,12 @@ def faded(pressure: float, elapsed_s: float) -> float:
 
 
 @compiled
+def expected_own(rate: float, mood: float, season: float) -> float:
+    """Expected own steps or purchases of a day at `rate` a day."""
+    return rate * mood * season
+
+
+@compiled
 def expected_extra(effect: float, fatigue: float, pressure: float, affinity: float) -> float:
     """Expected extra purchases within the horizon of a contact under `pressure` in a category with `affinity`."""
     return effect * affinity * exp(-fatigue * pressure)

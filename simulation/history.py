@@ -21,11 +21,10 @@ from simulation.contact import (
     purchase,
 )
 from simulation.draws import pick, poisson, seed_stream, uniform
-from simulation.effects import remaining, remaining_delay_s
+from simulation.effects import expected_own, remaining, remaining_delay_s
 from simulation.outlook import Outlook, look_ahead
 from simulation.sender import N_OUT, PHONE, channel_shares
-from simulation.state import RECENT, SEND, Event, Log, State, calm_on, mood_on, note, own_purchases, reset
-from simulation.state import see_answers, turn_day
+from simulation.state import RECENT, SEND, Event, Log, State, calm_on, mood_epoch, note, reset, see_answers, turn_day
 from simulation.tastes import Traits
 from simulation.world import KINDS, VECTOR, Floats, Longs, World
 
@@ -85,23 +84,15 @@ def _count(world: World, log: Log, r: int, purchases: Floats, answered: Floats) 
 
 @compiled
 def _live(world: World, traits: Traits, state: State, log: Log, i: int) -> None:
-    """One customer's history."""
+    """One customer's history, from its first whole day."""
     reset(state)
-    for day in range(world.days):
-        if world.start_s + day * DAY_S < traits.active_from_s[i]:
-            continue
-        turn_day(state, day)
-        _decide(world, traits, state, log, i, day, _own_steps(world, traits, state, log, i, day))
-        _buy(world, traits, state, log, i, day)
+    first = -((world.start_s - traits.active_from_s[i]) // DAY_S)
+    _days(world, traits, state, log, i, max(0, first), world.days)
 
 
 @compiled
 def _live_on(world: World, traits: Traits, state: State, log: Log, i: int, action: int) -> None:
     """The horizon after the history: the forced action at its first moment, no other contact."""
-    turn_day(state, world.days)
-    if action > 0:
-        state.counters[SEND] += 1
-        note(log, i, world.end_s, SENT, Event(action - 1, world.scored_campaign, state.counters[SEND] - 1), 0, 1.0)
     for k in range(RECENT):
         elapsed = world.end_s - state.recent_s[k]
         send = Event(state.recent_channel[k], -1, -1)
@@ -109,14 +100,53 @@ def _live_on(world: World, traits: Traits, state: State, log: Log, i: int, actio
             later = state.recent_s[k] + int(remaining_delay_s(uniform(state.stream), elapsed))
             extra_purchase(world, traits, state, log, i, world.days, max(later, world.end_s), send)
     if action > 0:
+        send = Event(action - 1, world.scored_campaign, state.counters[SEND])
+        state.counters[SEND] += 1
+        note(log, i, world.end_s, SENT, send, 0, 1.0)
         contact(world, traits, state, log, i, world.days, world.end_s, action - 1, world.scored_campaign)
-        state.calm[world.days % 7] *= state.next_calm[0]
-        state.next_calm[0] = 1.0
-    for day in range(world.days, world.days + HORIZON_DAYS):
-        if day > world.days:
-            turn_day(state, day)
-        _own_steps(world, traits, state, log, i, day)
-        _buy(world, traits, state, log, i, day)
+    _days(world, traits, state, log, i, world.days, world.days + HORIZON_DAYS)
+
+
+@compiled
+def _days(world: World, traits: Traits, state: State, log: Log, i: int, first: int, stop: int) -> None:
+    """Days `first` to `stop`; most are quiet, and those must cost no call that takes the whole world along."""
+    stream, calm, next_calm, season = state.stream, state.calm, state.next_calm, world.season
+    bulk, mood, days, n_epochs = world.campaign_of_day, traits.mood[i], world.days, traits.mood.shape[1]
+    visits, bought = traits.session_rate[i], traits.purchase_rate[i]
+    taking = world.take_part * traits.activity[i]
+    for day in range(first, stop):
+        turn_day(calm, next_calm, day)
+        campaign = -1
+        if day < days and bulk[day] >= 0 and uniform(stream) < taking:
+            campaign = bulk[day]
+        mean = expected_own(visits + bought, mood[mood_epoch(n_epochs, days, day)], season[day])
+        own = poisson(stream, mean)
+        if own > 0 or campaign >= 0:
+            _busy_day(world, traits, state, log, i, day, campaign, own)
+
+
+@compiled
+def _busy_day(
+    world: World, traits: Traits, state: State, log: Log, i: int, day: int, campaign: int, own: int
+) -> None:
+    """A day with `own` steps and purchases of the customer's or a bulk campaign; at most one decision a day."""
+    purchases = 0
+    for _ in range(own):
+        if uniform(state.stream) * (traits.session_rate[i] + traits.purchase_rate[i]) < traits.purchase_rate[i]:
+            purchases += 1
+    basket_left = -1
+    for _ in range(own - purchases):
+        left = _own_step(world, traits, state, log, i, day)
+        basket_left = max(basket_left, left)
+    if campaign >= 0:
+        time_s = world.start_s + day * DAY_S + world.campaign_hour[campaign] * 3_600
+        _choose(world, traits, state, log, i, day, time_s + int(5_400.0 * uniform(state.stream)), campaign)
+    elif basket_left >= 0 and day < world.days:
+        _remind(world, traits, state, log, i, day, basket_left)
+    for _ in range(purchases):
+        if uniform(state.stream) < calm_on(state.calm, day, 0):
+            where = own_channel(world, traits, state, i, day)
+            purchase(world, traits, state, log, i, _moment(world, traits, state, i, day), Event(where, -1, -1))
 
 
 @compiled
@@ -127,41 +157,32 @@ def _moment(world: World, traits: Traits, state: State, i: int, day: int) -> int
 
 
 @compiled
-def _own_steps(world: World, traits: Traits, state: State, log: Log, i: int, day: int) -> int:
-    """Visits and calls of a day; the second of one that left a full basket behind, or -1."""
-    basket_left = -1
+def _own_step(world: World, traits: Traits, state: State, log: Log, i: int, day: int) -> int:
+    """A visit or call; its second if it left a full basket behind, else -1."""
     regime = 1 if day >= traits.drift_day[i] else 0
-    rate = traits.session_rate[i] * mood_on(world, traits, i, day) * world.season[day]
-    for _ in range(poisson(state.stream, rate)):
-        channel = world.step_channel[pick(state.stream, traits.mix[i, regime])]
-        time_s = _moment(world, traits, state, i, day)
-        kind = VISITED
-        u = uniform(state.stream)
-        if channel == PHONE:
-            kind = CALLED
-        elif channel == SOCIAL and u < 0.5:
-            kind = SHARED if u < 0.3 else CHATTED
-        elif channel == WEB and u < 0.06:
-            kind = CHATTED
-        note(log, i, time_s, kind, Event(channel, -1, -1), 0, NO_PROPENSITY)
-        if (channel in (WEB, APP)) and uniform(state.stream) < TRIGGER_SHARE:
-            basket_left = time_s
-    return basket_left
+    channel = world.step_channel[pick(state.stream, traits.mix[i, regime])]
+    time_s = _moment(world, traits, state, i, day)
+    kind = VISITED
+    u = uniform(state.stream)
+    if channel == PHONE:
+        kind = CALLED
+    elif channel == SOCIAL and u < 0.5:
+        kind = SHARED if u < 0.3 else CHATTED
+    elif channel == WEB and u < 0.06:
+        kind = CHATTED
+    note(log, i, time_s, kind, Event(channel, -1, -1), 0, NO_PROPENSITY)
+    if (channel in (WEB, APP)) and uniform(state.stream) < TRIGGER_SHARE:
+        return time_s
+    return -1
 
 
 @compiled
-def _decide(world: World, traits: Traits, state: State, log: Log, i: int, day: int, basket_left: int) -> None:
-    """At most one decision a day: the bulk campaign's, or the reminder of a basket left behind."""
-    midnight = world.start_s + day * DAY_S
-    campaign = world.campaign_of_day[day]
-    if campaign >= 0 and uniform(state.stream) < world.take_part * traits.activity[i]:
-        time_s = midnight + world.campaign_hour[campaign] * 3_600 + int(5_400.0 * uniform(state.stream))
-        _choose(world, traits, state, log, i, day, time_s, campaign)
-    elif basket_left >= 0:
-        time_s = basket_left + 1_800 + int(7_200.0 * uniform(state.stream))
-        if time_s < midnight + DAY_S:
-            trigger = world.trigger_campaign[pick(state.stream, traits.affinity[i] / len(world.trigger_campaign))]
-            _choose(world, traits, state, log, i, day, time_s, trigger)
+def _remind(world: World, traits: Traits, state: State, log: Log, i: int, day: int, basket_left: int) -> None:
+    """The trigger campaign of a category follows a basket left behind, on the same day or not at all."""
+    time_s = basket_left + 1_800 + int(7_200.0 * uniform(state.stream))
+    if time_s < world.start_s + (day + 1) * DAY_S:
+        trigger = world.trigger_campaign[pick(state.stream, traits.affinity[i] / len(world.trigger_campaign))]
+        _choose(world, traits, state, log, i, day, time_s, trigger)
 
 
 @compiled
@@ -171,7 +192,7 @@ def _choose(
     """Stays silent with the holdout's probability, else sends on a channel drawn by the sender's shares."""
     see_answers(state, time_s)
     regime = 1 if day >= traits.drift_day[i] else 0
-    mood = mood_on(world, traits, i, day)
+    mood = traits.mood[i, mood_epoch(traits.mood.shape[1], world.days, day)]
     if not channel_shares(world, traits, state, i, time_s, traits.hidden[i, regime], mood):
         return
     sending = 1.0 - world.holdout_share
@@ -187,12 +208,3 @@ def _choose(
     state.counters[SEND] += 1
     note(log, i, time_s, SENT, send, 0, sending * state.shares[channel])
     contact(world, traits, state, log, i, day, time_s, channel, campaign)
-
-
-@compiled
-def _buy(world: World, traits: Traits, state: State, log: Log, i: int, day: int) -> None:
-    """The customer's own purchases of a day."""
-    for _ in range(poisson(state.stream, own_purchases(world, traits, i, day) * calm_on(state, day, 0))):
-        time_s = _moment(world, traits, state, i, day)
-        where = own_channel(world, traits, state, i, day)
-        purchase(world, traits, state, log, i, time_s, Event(where, -1, -1))

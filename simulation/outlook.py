@@ -8,9 +8,9 @@ import numpy as np
 from simulation.compiled import compiled
 from simulation.config import HORIZON_DAYS
 from simulation.contact import RETURN_SHARE, REVIEW_SHARE, SOCIAL, WEB, contact_extra
-from simulation.effects import answer_probability, remaining
+from simulation.effects import answer_probability, expected_own, remaining
 from simulation.sender import N_OUT, PHONE
-from simulation.state import RECENT, State, calm_on, own_purchases, pressure_at, turn_day
+from simulation.state import RECENT, State, calm_on, mood_epoch, pressure_at, turn_day
 from simulation.tastes import Traits
 from simulation.world import STEP, Floats, World
 
@@ -39,12 +39,15 @@ def new_outlook(customers: int) -> Outlook:
 @compiled
 def look_ahead(world: World, traits: Traits, state: State, i: int, outlook: Outlook) -> None:
     """Fills row `i`; the state is the one at the end of the history, and one day is turned in it."""
-    turn_day(state, world.days)
+    turn_day(state.calm, state.next_calm, world.days)
     regime = 1 if world.days >= traits.drift_day[i] else 0
     pressure = pressure_at(state, world.end_s)
     own = 0.0
     for ahead in range(HORIZON_DAYS):
-        own += own_purchases(world, traits, i, world.days + ahead) * calm_on(state, world.days, ahead)
+        day = world.days + ahead
+        mood = traits.mood[i, mood_epoch(traits.mood.shape[1], world.days, day)]
+        bought = expected_own(traits.purchase_rate[i], mood, world.season[day])
+        own += bought * calm_on(state.calm, world.days, ahead)
     late = 0.0
     for k in range(RECENT):
         late += state.recent_extra[k] * remaining(world.end_s - state.recent_s[k])

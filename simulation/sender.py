@@ -3,7 +3,7 @@
 from math import exp
 
 from simulation.compiled import compiled
-from simulation.state import State, channel_open
+from simulation.state import State, consent_open
 from simulation.tastes import Traits
 from simulation.world import Floats, World
 
@@ -24,7 +24,8 @@ def channel_shares(world: World, traits: Traits, state: State, i: int, time_s: i
     total = 0.0
     for j in range(N_OUT):
         weight = 0.0
-        if channel_open(world, traits, state, i, j, time_s):
+        granted, closed, reopened = traits.granted_from_s[i, j], state.closed_from_s[j], state.reopened_s[j]
+        if not world.needs_consent[j] or consent_open(granted, closed, reopened, time_s):
             seen = state.engaged[j] / (answers + 1.0)
             weight = world.weight[j] * (1.0 + world.sender_strength * seen)
             weight *= exp(world.confounding * CONFOUNDING_TASTE * hidden[j])

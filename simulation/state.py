@@ -8,8 +8,8 @@ import numpy.typing as npt
 from simulation.compiled import compiled
 from simulation.draws import Stream
 from simulation.effects import faded
-from simulation.tastes import MOOD_DAYS, NEVER, Traits
-from simulation.world import OUTBOUND, Floats, Longs, World
+from simulation.tastes import MOOD_DAYS, NEVER
+from simulation.world import OUTBOUND, Floats, Longs
 
 RECENT = 8
 """Contacts remembered: at most one a day, and their effect lasts seven days."""
@@ -144,13 +144,9 @@ def pressure_at(state: State, time_s: int) -> float:
 
 
 @compiled
-def channel_open(world: World, traits: Traits, state: State, i: int, channel: int, time_s: int) -> bool:
-    """Whether the latest word of consent before `time_s` allows a contact."""
-    if not world.needs_consent[channel]:
-        return True
-    if time_s <= traits.granted_from_s[i, channel]:
-        return False
-    return not state.closed_from_s[channel] < time_s <= state.reopened_s[channel]
+def consent_open(granted_from_s: int, closed_from_s: int, reopened_s: int, time_s: int) -> bool:
+    """Whether the latest word of consent before `time_s` is a grant."""
+    return time_s > granted_from_s and not closed_from_s < time_s <= reopened_s
 
 
 @compiled
@@ -178,28 +174,22 @@ def expect_answer(state: State, time_s: int, channel: int) -> None:
 
 
 @compiled
-def turn_day(state: State, day: int) -> None:
+def turn_day(calm: Floats, next_calm: Floats, day: int) -> None:
     """Contacts of the day before begin to annoy today, those of eight days before no longer do."""
-    state.calm[day % 7] = state.next_calm[0]
-    state.next_calm[0] = 1.0
+    calm[day % 7] = next_calm[0]
+    next_calm[0] = 1.0
 
 
 @compiled
-def calm_on(state: State, today: int, ahead: int) -> float:
-    """Share of own purchases left over `ahead` days after `today` by the contacts so far."""
+def calm_on(calm: Floats, today: int, ahead: int) -> float:
+    """Share of own purchases left over `ahead` days after `today` by the contacts up to the day before `today`."""
     left = 1.0
     for first in range(today + ahead - 6, today + 1):
-        left *= state.calm[(first + 7) % 7]
+        left *= calm[(first + 7) % 7]
     return left
 
 
 @compiled
-def mood_on(world: World, traits: Traits, i: int, day: int) -> float:
-    """Factor of own steps and purchases on a day; stretches end with the horizon, so that one covers it whole."""
-    return float(traits.mood[i, traits.mood.shape[1] - 1 - (world.days + 6 - day) // MOOD_DAYS])
-
-
-@compiled
-def own_purchases(world: World, traits: Traits, i: int, day: int) -> float:
-    """Expected own purchases on a day before annoyance."""
-    return traits.purchase_rate[i] * mood_on(world, traits, i, day) * world.season[day]
+def mood_epoch(n_epochs: int, days: int, day: int) -> int:
+    """Index of a day's mood; the stretches end with the horizon, so that one covers it whole."""
+    return n_epochs - 1 - (days + 6 - day) // MOOD_DAYS

@@ -12,17 +12,17 @@ from simulation.world import CATEGORIES, OUTBOUND, STEP, Floats, Longs
 
 NEVER: Final = np.int64(2**62)
 MOOD_DAYS: Final = 28
-TOLD_BY_DEMOGRAPHICS: Final = 0.40
+TOLD_BY_DEMOGRAPHICS: Final = 0.50
 """Share of the variance of the latent tastes that goes with demographics."""
 
 N_OUT: Final = len(OUTBOUND)
 
 # Channel by channel: email, sms, push, phone, mail, social.
-_MEAN_EFFECT = np.array([0.006, 0.018, 0.017, 0.034, 0.028, 0.013])
-_SPREAD = np.array([0.7, 1.0, 1.0, 0.9, 0.9, 1.0])
+_MEAN_EFFECT = np.array([0.016, 0.031, 0.029, 0.046, 0.038, 0.027])
+_SPREAD = np.array([0.7, 0.9, 0.9, 0.8, 0.85, 0.9])
 _TOP_EFFECT = 0.11
-_MEAN_ANSWER = np.array([0.24, 0.11, 0.14, 0.20, 0.0, 0.08])
-_VISIBLE = np.array([0.10, 0.60, 0.45, 0.60, 0.0, 0.35])
+_MEAN_ANSWER = np.array([0.24, 0.13, 0.14, 0.20, 0.0, 0.11])
+_VISIBLE = np.array([0.15, 0.75, 0.50, 0.70, 0.0, 0.65])
 """Correlation of an answer's taste with the effect's: near 0, visible engagement says little about what is caused."""
 
 _EFFECT_LOADING = np.array(
@@ -103,7 +103,7 @@ def draw_mechanism(config: RetailerConfig) -> Mechanism:
         loadings=draw_loadings(rng),
         effect=effect / np.linalg.norm(effect, axis=1, keepdims=True),
         step=_STEP_LOADING + rng.normal(0.0, 0.1, _STEP_LOADING.shape),
-        category=rng.normal(0.0, 0.35, (N_FACTORS, len(CATEGORIES))),
+        category=rng.normal(0.0, 0.15, (N_FACTORS, len(CATEGORIES))),
         fit=np.ones((N_OUT, len(CATEGORIES))) if fit is None else fit / fit.mean(axis=1, keepdims=True),
         cells=rng.standard_t(4.0, (n_cells, N_OUT)) / np.sqrt(2.0),
     )
@@ -134,8 +134,7 @@ def _draw_traits(config: RetailerConfig, mechanism: Mechanism, people: People, r
     drift_day = (config.days * rng.uniform(0.3, 0.95, n)).astype(np.int64)
     effect = np.minimum(_MEAN_EFFECT * np.exp(_SPREAD * taste - 0.5 * _SPREAD**2), _TOP_EFFECT)
     sour = np.clip(rng.lognormal(-0.3, 0.6, n), 0.0, 2.5)[:, None, None]
-    annoyance = np.minimum(0.9, 0.16 * sour / (1.0 + np.exp(2.0 * (taste + 0.8))))
-    own = 0.5 * factors[:, :, 3] + rng.normal(size=(n, 2))
+    annoyance = np.minimum(0.9, 0.12 * sour / (1.0 + np.exp(2.0 * (taste + 0.8))))
     return Traits(
         number=people.number,
         active_from_s=people.active_from_s,
@@ -148,12 +147,12 @@ def _draw_traits(config: RetailerConfig, mechanism: Mechanism, people: People, r
         hidden=taste,
         affinity=_affinity(mechanism, factors[:, 1], rng),
         fatigue=rng.lognormal(np.log(0.30), 0.5, n),
-        purchase_rate=np.minimum(0.044 / 7.0 * rate, 0.05),
+        purchase_rate=np.minimum(0.040 / 7.0 * rate, 0.05),
         session_rate=config.sessions_per_year / 365.0 * rate**0.7 * rng.lognormal(-0.5 * 0.6**2, 0.6, n),
         mood=_mood(config, n, rng),
         mix=_mix(mechanism, factors, rng),
         hour=rng.normal(17.0, 3.5, n) % 24.0,
-        basket_eur=np.exp(np.log(62.0) + 0.55 * rng.normal(size=n) + 0.12 * own[:, 1] + 0.15 * people.expected[:, 1]),
+        basket_eur=np.exp(np.log(62.0) + 0.48 * rng.normal(size=n) + 0.30 * people.expected[:, 1]),
         machine=rng.random(n) < config.machine_open_share,
         activity=np.minimum(rng.lognormal(-0.5 * 0.3**2, 0.3, n), 2.0),
         leaving=rng.lognormal(0.0, 0.7, n),
@@ -165,7 +164,7 @@ def _factors(expected: Floats, rng: np.random.Generator) -> Floats:
     own = rng.normal(size=expected.shape)
     fresh = rng.normal(size=expected.shape)
     told, untold = np.sqrt(TOLD_BY_DEMOGRAPHICS), np.sqrt(1.0 - TOLD_BY_DEMOGRAPHICS)
-    later = 0.3 * own + np.sqrt(1.0 - 0.3**2) * fresh
+    later = 0.4 * own + np.sqrt(1.0 - 0.4**2) * fresh
     return np.stack([told * expected + untold * own, told * expected + untold * later], axis=1)
 
 
@@ -175,7 +174,7 @@ def _tastes(
     """Standardised taste for being contacted, (n, 2, 6)."""
     noise = rng.normal(size=(len(factors), 1, N_OUT))
     if config.mechanism == "low_rank":
-        return np.asarray(0.94 * factors @ mechanism.effect.T + 0.34 * noise)
+        return np.asarray(0.97 * factors @ mechanism.effect.T + 0.24 * noise)
     band = np.digitize(people.age, [28, 38, 50, 63])
     habit = (factors[:, :, 0] > 0.0).astype(np.int64)
     place = (band * len(REGIONS) + people.region) * len(ACQUISITION) + people.acquisition
@@ -193,13 +192,13 @@ def _answers(taste: Floats, rng: np.random.Generator) -> Floats:
 
 
 def _affinity(mechanism: Mechanism, factors: Floats, rng: np.random.Generator) -> Floats:
-    score = factors @ mechanism.category + 0.4 * rng.normal(size=(len(factors), len(CATEGORIES)))
+    score = factors @ mechanism.category + 0.25 * rng.normal(size=(len(factors), len(CATEGORIES)))
     raw = np.exp(score)
     return np.asarray(raw / raw.mean(axis=1, keepdims=True))
 
 
 def _mix(mechanism: Mechanism, factors: Floats, rng: np.random.Generator) -> Floats:
-    score = _STEP_LEVEL + 0.9 * factors @ mechanism.step.T + 0.4 * rng.normal(size=(len(factors), 1, len(STEP)))
+    score = _STEP_LEVEL + 1.2 * factors @ mechanism.step.T + 0.3 * rng.normal(size=(len(factors), 1, len(STEP)))
     raw = np.exp(score)
     return np.asarray(raw / raw.sum(axis=2, keepdims=True))
 
