@@ -70,6 +70,45 @@ def _rank_choices(
             regret[row] = best
 
 
+def _settle_choices(
+    gain: Floats,
+    cost: Floats,
+    budget_price: float,
+    toll: Floats,
+    reach: Floats,
+    near: npt.NDArray[np.bool_],
+    count: Counts,
+) -> tuple[float, float]:
+    """Marks in `near` whose best action could change if each reduced gain moved by up to `reach` (k,) EUR.
+
+    For the others adds the contacts to `count` and returns the sums of their costs and gains.
+    """
+    n, k = gain.shape
+    varies = 1 if cost.shape[0] > 1 else 0
+    spent = 0.0
+    gained = 0.0
+    for row in range(n):
+        best = 0.0
+        choice = -1
+        for channel in range(k):
+            reduced = gain[row, channel] - budget_price * cost[row * varies, channel] - toll[channel]
+            if reduced > best:
+                best = reduced
+                choice = channel
+        sure = best - reach[choice] if choice >= 0 else 0.0
+        unsettled = choice >= 0 and sure <= 0.0
+        for channel in range(k):
+            reduced = gain[row, channel] - budget_price * cost[row * varies, channel] - toll[channel]
+            if channel != choice and reduced + reach[channel] >= sure:
+                unsettled = True
+        near[row] = unsettled
+        if choice >= 0 and not unsettled:
+            count[choice] += 1
+            spent += cost[row * varies, choice]
+            gained += gain[row, choice]
+    return spent, gained
+
+
 def _survey_rows(gain: Floats, cost: Floats, low: Floats, high: Floats) -> tuple[float, int, float]:
     """Lowest and highest cost per channel among open cells; sum and count of positive best gains; largest |gain|."""
     n, k = gain.shape
@@ -95,6 +134,9 @@ def _survey_rows(gain: Floats, cost: Floats, low: Floats, high: Floats) -> tuple
 
 add_demand: Callable[..., tuple[float, float]] = numba.njit(nogil=True, cache=True, error_model="numpy")(_add_demand)
 _rank: Callable[..., None] = numba.njit(nogil=True, cache=True, error_model="numpy")(_rank_choices)
+settle_choices: Callable[..., tuple[float, float]] = numba.njit(nogil=True, cache=True, error_model="numpy")(
+    _settle_choices
+)
 _survey: Callable[..., tuple[float, int, float]] = numba.njit(nogil=True, cache=True, error_model="numpy")(_survey_rows)
 
 
@@ -107,6 +149,11 @@ class Survey:
     largest_eur: float
     low_cost: Floats
     high_cost: Floats
+
+    @property
+    def typical_eur(self) -> float:
+        """The mean positive best gain; 1 where there is none."""
+        return self.positive_eur / self.positive if self.positive else 1.0
 
 
 def survey(gain: Floats, cost: Floats) -> Survey:

@@ -15,14 +15,15 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import minimize
 
-from serving.demand import Counts, Floats, Survey, add_demand, rank_choices, survey
+from serving.demand import Counts, Floats, Survey, add_demand, settle_choices, survey
 from serving.hashing import Hashes
 from serving.limits import NO_CAPACITY, Limits
 
 SAMPLE_CUSTOMERS = 50_000
 SIEVE_ABOVE = 4 * SAMPLE_CUSTOMERS
-SIEVE_PART = 10
-MAX_SIEVES = 3
+MAX_SIEVES = 6
+REACH_ERRORS = 3.0
+EDGE = 1e-6
 MAX_STEPS = 300
 FUNCTION_TOLERANCE = 1e-11
 
@@ -86,10 +87,11 @@ def solve_prices(gain: Floats, cost: Floats, limits: Limits, tie: Hashes, start:
         rows = np.flatnonzero(tie < np.uint64(2**64 / n * SAMPLE_CUSTOMERS))
         sample = _Pool.of(gain[rows], cost[rows] if len(cost) > 1 else cost)
         start = _minimised(sample, _share(limits, len(rows) / n), None)
+    extent = survey(gain, cost)
+    reach = _reach(gain, cost, start, extent)
     for _ in range(MAX_SIEVES):
-        pool, reach = _sieved(gain, cost, start)
-        found = _minimised(pool, limits, start)
-        if _shift(pool.extent, start, found) <= reach:
+        found = _minimised(_sieved(gain, cost, start, extent, reach), limits, start, reach)
+        if _inside(extent, start, found, reach):
             return found
         start = found
     return _minimised(_Pool.of(gain, cost), limits, start)
@@ -118,28 +120,43 @@ class _Pool:
         return surplus + kept, count + self.kept_count, spent + self.kept_spent
 
 
-def _sieved(gain: Floats, cost: Floats, prices: Prices) -> tuple[_Pool, float]:
-    """Those nearest to changing their choice, and how far reduced gains may shift before any other would."""
-    choice, regret = rank_choices(gain, cost, prices.budget, prices.toll)
-    distance = np.abs(regret)
-    size = max(SAMPLE_CUSTOMERS, len(gain) // SIEVE_PART)
-    reach = float(np.partition(distance, size)[size])
-    near = distance <= reach
-    rows = np.flatnonzero(~near & (choice >= 0))
-    channels = choice[rows]
-    kept_cost = cost[rows, channels] if len(cost) > 1 else cost[0, channels]
-    pool_gain, pool_cost = gain[near], cost[near] if len(cost) > 1 else cost
-    count = np.bincount(channels, minlength=gain.shape[1]).astype(np.int64)
-    extent = survey(gain, cost)
-    pool = _Pool(pool_gain, pool_cost, extent, count, float(kept_cost.sum()), float(gain[rows, channels].sum()))
-    return pool, reach
+def _reach(gain: Floats, cost: Floats, prices: Prices, extent: Survey) -> Floats:
+    """(k,) EUR by which reduced gains may move: a few standard errors of a price that was found on the sample.
+
+    The fewer contacts a channel has there, the less is known of its price.
+    """
+    count = np.zeros(gain.shape[1], dtype=np.int64)
+    add_demand(gain, cost, prices.budget, prices.toll, count)
+    sampled = np.maximum(1.0, count * (SAMPLE_CUSTOMERS / len(gain)))
+    reach: Floats = REACH_ERRORS * extent.typical_eur / np.sqrt(sampled)
+    return reach
 
 
-def _shift(extent: Survey, old: Prices, new: Prices) -> float:
-    """The most by which the difference of two reduced gains of one customer moves from `old` to `new` prices."""
-    step = new.budget - old.budget
-    moved = np.concatenate([step * extent.low_cost, step * extent.high_cost]) + np.tile(new.toll - old.toll, 2)
-    return float(max(0.0, moved.max()) - min(0.0, moved.min()))
+def _sieved(gain: Floats, cost: Floats, prices: Prices, extent: Survey, reach: Floats) -> _Pool:
+    """Those whose choice may change while each channel's reduced gains move by less than its reach (k,) EUR."""
+    near, kept = np.empty(len(gain), dtype=np.bool_), np.zeros(gain.shape[1], dtype=np.int64)
+    spent, gained = settle_choices(gain, cost, prices.budget, prices.toll, reach, near, kept)
+    rows = np.flatnonzero(near)
+    return _Pool(gain[rows], cost[rows] if len(cost) > 1 else cost, extent, kept, spent, gained)
+
+
+def _steps(extent: Survey, reach: Floats) -> tuple[float, Floats]:
+    """How far the budget's price, and each toll, may move so that no reduced gain moves beyond its reach."""
+    costs = extent.high_cost
+    paid = costs > 0
+    budget = float((reach[paid] / costs[paid]).min()) / 3.0 if paid.any() else np.inf
+    return budget, reach / 3.0
+
+
+def _inside(extent: Survey, start: Prices, found: Prices, reach: Floats) -> bool:
+    """Whether no price stopped at the edge of its step: then the least D of the pool is that of all customers."""
+    budget, toll = _steps(extent, reach)
+    within = 1.0 - EDGE
+    return (
+        abs(found.budget - start.budget) <= within * budget
+        and bool((np.abs(found.capacity - start.capacity) <= within * toll).all())
+        and bool((np.abs(found.minimum - start.minimum) <= within * toll).all())
+    )
 
 
 def _share(limits: Limits, share: float) -> Limits:
@@ -181,7 +198,7 @@ class _Variables:
 
 def _variables(pool: _Pool, limits: Limits) -> _Variables:
     extent = pool.extent
-    typical = extent.positive_eur / extent.positive if extent.positive else 1.0
+    typical = extent.typical_eur
     paid = float(extent.high_cost.mean())
     per_eur = typical / paid if paid > 0 else 1.0
     capped = np.flatnonzero(limits.capacity < len(pool.gain) + pool.kept_count.sum())
@@ -196,7 +213,15 @@ def _variables(pool: _Pool, limits: Limits) -> _Variables:
     return _Variables(True, capped, floored, np.concatenate([[per_eur], scale]), np.concatenate([[np.inf], upper]))
 
 
-def _minimised(pool: _Pool, limits: Limits, start: Prices | None) -> Prices:
+def _around(variables: _Variables, start: Prices, budget: float, toll: Floats) -> tuple[Floats, Floats]:
+    """Lower and upper bounds of the variables, a step around `start`."""
+    below = Prices(max(0.0, start.budget - budget), start.capacity - toll, start.minimum - toll)
+    above = Prices(start.budget + budget, start.capacity + toll, start.minimum + toll)
+    return variables.vector(below), variables.vector(above)
+
+
+def _minimised(pool: _Pool, limits: Limits, start: Prices | None, reach: Floats | None = None) -> Prices:
+    """The least D of the pool, within the steps that `reach` allows around `start`."""
     k = len(limits.channels)
     variables = _variables(pool, limits)
     if not len(variables.scale) or not len(pool.gain):
@@ -210,6 +235,9 @@ def _minimised(pool: _Pool, limits: Limits, start: Prices | None) -> Prices:
 
     first = variables.vector(start or Prices.none(k))
     options = {"maxiter": MAX_STEPS, "ftol": FUNCTION_TOLERANCE, "gtol": 0.0, "maxcor": 20}
-    bounds = list(zip(np.zeros(len(first)), variables.upper, strict=True))
+    low, high = np.zeros(len(first)), variables.upper
+    if start is not None and reach is not None:
+        low, high = _around(variables, start, *_steps(pool.extent, reach))
+    bounds = list(zip(low, high, strict=True))
     found = minimize(objective, first, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
     return variables.prices(found.x, k)

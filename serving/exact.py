@@ -5,6 +5,11 @@ no better plan (reduced-cost fixing: Nemhauser and Wolsey 1988, section II.5.1).
 solving it to the end solves the whole problem exactly.
 """
 
+import ctypes
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -26,6 +31,7 @@ BUDGET_TOLERANCE = 2e-6
 """HiGHS holds rows to 1e-6: a core whose plan oversteps the budget by that is solved again so much below it."""
 
 OPTIMAL = 0
+STDOUT = 1
 
 
 @dataclass(frozen=True)
@@ -87,6 +93,28 @@ def _constraints(core: Core, cost: Floats, limits: Limits) -> tuple[csc_array, F
     return csc_array(vstack(parts)), np.concatenate(lower), np.concatenate(upper)
 
 
+@contextmanager
+def _silenced_library() -> Iterator[None]:
+    """Keeps what compiled code prints off the process's standard output; this build of HiGHS prints a stray line."""
+    library = ctypes.CDLL(None)
+    sys.stdout.flush()
+    library.fflush(None)
+    try:
+        output = os.dup(STDOUT)
+    except OSError:
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, STDOUT)
+        yield
+    finally:
+        library.fflush(None)
+        os.dup2(output, STDOUT)
+        os.close(nowhere)
+        os.close(output)
+
+
 def solve_core(core: Core, cost: Floats, limits: Limits, nodes: int = MAX_NODES) -> tuple[Actions | None, bool]:
     """Actions (n,) of the whole plan that are best within the core and hold all limits, or None; and whether proven."""
     if not len(core.rows):
@@ -103,7 +131,8 @@ def _solved(core: Core, cost: Floats, limits: Limits, nodes: int) -> tuple[Actio
     options = {"mip_rel_gap": 0.0, "node_limit": max(1, min(nodes, MAX_WORK // len(core.rows)))}
     bounds = Bounds(np.zeros(len(core.rows)), np.ones(len(core.rows)))
     rows = LinearConstraint(matrix, lower, upper)
-    found = milp(-core.gain, integrality=np.ones(len(core.rows)), bounds=bounds, constraints=rows, options=options)
+    with _silenced_library():
+        found = milp(-core.gain, integrality=np.ones(len(core.rows)), bounds=bounds, constraints=rows, options=options)
     if found.x is None:
         return None, False
     action = core.settled.copy()

@@ -196,7 +196,8 @@ def _take_minimums(
         rows = np.concatenate(chosen)
         channels = np.concatenate([np.full(len(each), c) for c, each in zip(advantage, chosen, strict=True)])
         value = np.concatenate([advantage[c][each] for c, each in zip(advantage, chosen, strict=True)])
-        order = np.lexsort((channels, tie[rows], -value))
+        # Pairs of one customer with equal values stand in order of channels already.
+        order = _descending(value, tie[rows])
         pairs = (rows[order], channels[order].astype(np.int16))
         _minimums(*pairs, cost, joins, left.room, left.need, left.budget, action)
         if not left.need.any():
@@ -245,11 +246,14 @@ def _fits(rows: Counts, choice: Actions, cost: Floats, left: Remaining) -> bool:
 
 def descending(rows: Counts, value: Floats, tie: Hashes) -> Counts:
     """`rows` by their `value`, largest first; equals by the hash of the customer."""
+    return rows[_descending(value, tie[rows])]
+
+
+def _descending(value: Floats, tie: Hashes) -> Counts:
+    """The stable order of `value`, largest first; equals by `tie`, which is only looked at where there are equals."""
     order = np.argsort(-value, kind="stable")
     ordered = value[order]
-    if len(rows) and (ordered[1:] == ordered[:-1]).any():
-        order = np.lexsort((tie[rows], -value))
-    return rows[order]
+    return np.lexsort((tie, -value)) if (ordered[1:] == ordered[:-1]).any() else order
 
 
 def _refill(

@@ -100,6 +100,17 @@ def test_from_ten_thousand_customers_on_the_gap_is_below_a_hundredth_of_a_percen
     assert found.gap < 1e-4
 
 
+@pytest.mark.parametrize("seed", range(2))
+def test_many_customers_are_priced_from_those_who_are_undecided(seed):
+    """A sample's prices of rare contacts are far off: the steps from there must lead to the prices of all."""
+    gain, cost, limits, tie = world(250_000, 8, seed)
+    rare = np.where(np.arange(8) == 7, 400, limits.capacity)
+    limits = Limits(limits.channels, limits.budget_eur, np.maximum(rare, limits.minimum), limits.minimum)
+    found = allocate(gain, cost, limits, tie)
+    assert holds(found.action, cost, limits)
+    assert found.gap < 1e-5
+
+
 def test_more_budget_is_never_worth_less():
     gain, cost, limits, tie = world(120, 4, 5, minimums=False)
     values = [
