@@ -367,10 +367,18 @@ def _runs(outputs: list[int]) -> list[tuple[int, int, int]]:
 
 
 def _paired(outputs: list[int], width: int) -> list[int]:
-    """Outputs (source of `width` words, column, 0 or 1) merged to (source, column of 0, column of 1)."""
-    merged: dict[tuple[int, ...], list[int]] = {}
+    """Outputs (source of `width` words, column, 0 or 1) merged to (source, column of 0, column of 1).
+
+    Different features may have one source (all empty lists are alike): each column then gets a place of its own.
+    """
+    merged: dict[tuple[int, ...], list[list[int]]] = {}
     step = width + 2
     for at in range(0, len(outputs), step):
         *source, column, which = outputs[at : at + step]
-        merged.setdefault(tuple(source), [k.NO_COLUMN, k.NO_COLUMN])[which] = column
-    return [word for source, columns in merged.items() for word in (*source, *columns)]
+        pairs = merged.setdefault(tuple(source), [])
+        free = next((pair for pair in pairs if pair[which] == k.NO_COLUMN), None)
+        if free is None:
+            free = [k.NO_COLUMN, k.NO_COLUMN]
+            pairs.append(free)
+        free[which] = column
+    return [word for source, pairs in merged.items() for columns in pairs for word in (*source, *columns)]

@@ -204,3 +204,13 @@ def test_another_selection_and_read_only_events_compile_nothing() -> None:
     sweep(program, replace(EVENTS, time_us=frozen), spine(), np.zeros((3, 1), np.float32))
     assert list(run_sweep.signatures) == compiled  # type: ignore[attr-defined]
     assert len(compiled) == 1
+
+
+def test_every_column_is_written_for_a_shop_whose_channels_record_next_to_nothing() -> None:
+    quiet = [f"channels.{name}.records=[]" for name in PARAMS.channels]
+    program = compile_program(default_features(load_params((), quiet), CODEBOOK), CODEBOOK, WINDOWS)
+    rows = spine()
+    first, second = (np.full((len(rows), len(program.features)), mark, np.float32) for mark in (-777.25, 555.5))
+    sweep(program, EVENTS, rows, first)
+    sweep(program, EVENTS, rows, second)
+    np.testing.assert_array_equal(first, second)
