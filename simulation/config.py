@@ -20,7 +20,7 @@ _NON_NEGATIVE = ("decisions_per_year", "sessions_per_year", "sender_strength")
 class RetailerConfig:
     """A retailer.
 
-    customers: how many; ids are `c00000000`, …; a smaller retailer with the same seed has the first of the same customers.
+    customers: how many, with ids from `c00000000`; fewer with the same seed are the first of the same customers.
     years: of history before `end`, the scoring date (UTC; midnight).
     mechanism: `low_rank` gives customers a few latent tastes behind every channel; `cells` gives them a response per
     cell of demographics × habit, heavy tails and a fit of channel × category, without low rank.
@@ -59,8 +59,12 @@ class RetailerConfig:
         Raises:
             UsageError: with every value out of range.
         """
-        faults = [f"{name}: found {getattr(self, name)!r}; expected a share in [0, 1]" for name in self._out(_SHARES, 1.0)]
-        faults += [f"{name}: found {getattr(self, name)!r}; expected at least 0" for name in self._out(_NON_NEGATIVE, 1e6)]
+        faults = [
+            f"{name}: found {getattr(self, name)!r}; expected a share in [0, 1]" for name in self._out(_SHARES, 1.0)
+        ]
+        faults += [
+            f"{name}: found {getattr(self, name)!r}; expected at least 0" for name in self._out(_NON_NEGATIVE, 1e6)
+        ]
         if not 1 <= self.customers <= 100_000_000:
             faults.append(f"customers: found {self.customers}; expected 1 to 100,000,000")
         if not 1 <= self.years <= 10:

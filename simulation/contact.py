@@ -58,7 +58,7 @@ def contact(
     if uniform(state.stream) < answer:
         _answer(state, log, traits, i, time_s, send)
     if world.needs_consent[channel]:
-        _leave(state, log, traits, i, time_s, send, LEAVING * traits.leaving[i] * (1.0 + pressure))
+        _leave(state, log, i, time_s, send, LEAVING * traits.leaving[i] * (1.0 + pressure))
     state.pressure[0] = pressure + 1.0
     state.pressure[1] = time_s
 
@@ -114,7 +114,7 @@ def own_channel(world: World, traits: Traits, state: State, i: int, day: int) ->
 
 @compiled
 def purchase(world: World, traits: Traits, state: State, log: Log, i: int, time_s: int, event: Event) -> None:
-    """A purchase with its basket (log-normal around the customer's mean) and what follows: confirmation, return, review."""
+    """A purchase, its basket log-normal around the customer's mean, and what follows: confirmation, return, review."""
     basket = traits.basket_eur[i] * exp(BASKET_SPREAD * normal(state.stream) - 0.5 * BASKET_SPREAD**2)
     cents = max(1, round(100.0 * basket))
     note(log, i, time_s, PURCHASED, event, cents, NO_PROPENSITY)
@@ -172,7 +172,7 @@ def _answer(state: State, log: Log, traits: Traits, i: int, time_s: int, send: E
 
 
 @compiled
-def _leave(state: State, log: Log, traits: Traits, i: int, time_s: int, send: Event, hazard: float) -> None:
+def _leave(state: State, log: Log, i: int, time_s: int, send: Event, hazard: float) -> None:
     """Perhaps the customer opts out of the channel, some to come back months later."""
     u = uniform(state.stream)
     if u >= hazard:

@@ -4,7 +4,7 @@ Purchases within the horizon after a contact are Poisson: the customer's own one
 that the contact brings. So the probability of a response is 1 - exp(-expected purchases), exactly.
 """
 
-from math import exp, log
+from math import exp, log, sqrt
 
 from simulation.compiled import compiled
 
@@ -40,7 +40,7 @@ def expected_extra(effect: float, fatigue: float, pressure: float, affinity: flo
 @compiled
 def answer_probability(answer: float, fatigue: float, pressure: float, affinity: float) -> float:
     """Probability of a visible answer by the customer's own hand."""
-    return min(0.95, answer * affinity**0.5 * exp(-fatigue * pressure))
+    return min(0.95, answer * sqrt(affinity) * exp(-fatigue * pressure))
 
 
 @compiled

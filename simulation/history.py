@@ -24,9 +24,22 @@ from simulation.draws import pick, poisson, seed_stream, uniform
 from simulation.effects import expected_own, remaining, remaining_delay_s
 from simulation.outlook import Outlook, look_ahead
 from simulation.sender import N_OUT, PHONE, channel_shares
-from simulation.state import RECENT, SEND, Event, Log, State, calm_on, mood_epoch, note, reset, see_answers, turn_day
+from simulation.state import (
+    RECENT,
+    SEND,
+    Event,
+    Log,
+    State,
+    calm_on,
+    copy_state,
+    mood_epoch,
+    note,
+    reset,
+    see_answers,
+    turn_day,
+)
 from simulation.tastes import Traits
-from simulation.world import KINDS, VECTOR, Floats, Longs, World
+from simulation.world import KINDS, VECTOR, Floats, World
 
 HELD_OUT = KINDS.index("held_out")
 VISITED, CALLED = KINDS.index("visited"), KINDS.index("called")
@@ -50,36 +63,36 @@ def simulate(world: World, traits: Traits, seed: int, state: State, log: Log, ou
 
 @compiled
 def replay(
-    world: World, traits: Traits, seed: int, action: int, state: State, log: Log, purchases: Floats, answered: Floats
+    world: World, traits: Traits, seed: int, action: int, now: State, state: State, log: Log, counts: Floats
 ) -> None:
-    """Plays the horizon after the end `purchases.shape[1]` times under a forced action (0 none, i the i-th channel).
+    """Plays the horizon after the end `counts.shape[1]` times under a forced action (0 none, i the i-th channel).
 
-    purchases, answered: (n_customers, n_replays), filled with the number of purchases and whether an answer or a tied
-    purchase came, opens by machine included; the last replay's events stay in `log`.
+    now, state: two states to work in. counts: (n_customers, n_replays, 2), filled with the number of purchases and
+    whether an answer or a tied purchase came, opens by machine included. The last replay's events stay in `log`.
     """
     for i in range(len(traits.number)):
-        for r in range(purchases.shape[1]):
+        log.span[:] = 0
+        seed_stream(now.stream, seed, traits.number[i], HISTORY)
+        _live(world, traits, now, log, i)
+        log.span[0] = world.end_s
+        log.span[1] = world.end_s + HORIZON_DAYS * DAY_S
+        for r in range(counts.shape[1]):
             log.length[0] = 0
-            log.span[:] = 0
-            seed_stream(state.stream, seed, traits.number[i], HISTORY)
-            _live(world, traits, state, log, i)
+            copy_state(now, state)
             seed_stream(state.stream, seed, traits.number[i], 1 + r)
-            log.span[0] = world.end_s
-            log.span[1] = world.end_s + HORIZON_DAYS * DAY_S
             _live_on(world, traits, state, log, i, action)
-            _count(world, log, r, purchases[i], answered[i])
+            _count(world, log, counts[i, r])
 
 
 @compiled
-def _count(world: World, log: Log, r: int, purchases: Floats, answered: Floats) -> None:
-    purchases[r] = 0.0
-    answered[r] = 0.0
+def _count(world: World, log: Log, counts: Floats) -> None:
+    counts[:] = 0.0
     for k in range(log.length[0]):
         kind = log.kind[k]
         if kind == PURCHASED:
-            purchases[r] += 1.0
+            counts[0] += 1.0
         if log.campaign[k] == world.scored_campaign and kind in (OPENED, CLICKED, REPLIED, PURCHASED):
-            answered[r] = 1.0
+            counts[1] = 1.0
 
 
 @compiled
@@ -126,9 +139,7 @@ def _days(world: World, traits: Traits, state: State, log: Log, i: int, first: i
 
 
 @compiled
-def _busy_day(
-    world: World, traits: Traits, state: State, log: Log, i: int, day: int, campaign: int, own: int
-) -> None:
+def _busy_day(world: World, traits: Traits, state: State, log: Log, i: int, day: int, campaign: int, own: int) -> None:
     """A day with `own` steps and purchases of the customer's or a bulk campaign; at most one decision a day."""
     purchases = 0
     for _ in range(own):
@@ -186,9 +197,7 @@ def _remind(world: World, traits: Traits, state: State, log: Log, i: int, day: i
 
 
 @compiled
-def _choose(
-    world: World, traits: Traits, state: State, log: Log, i: int, day: int, time_s: int, campaign: int
-) -> None:
+def _choose(world: World, traits: Traits, state: State, log: Log, i: int, day: int, time_s: int, campaign: int) -> None:
     """Stays silent with the holdout's probability, else sends on a channel drawn by the sender's shares."""
     see_answers(state, time_s)
     regime = 1 if day >= traits.drift_day[i] else 0

@@ -1,16 +1,17 @@
-"""The truth at the scoring date, from each customer's state there by the formulas that made the history; draws nothing."""
+"""The truth at the scoring date, from each customer's state by the formulas that made the history; draws nothing."""
 
 from math import exp
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from simulation.compiled import compiled
 from simulation.config import HORIZON_DAYS
 from simulation.contact import RETURN_SHARE, REVIEW_SHARE, SOCIAL, WEB, contact_extra
 from simulation.effects import answer_probability, expected_own, remaining
 from simulation.sender import N_OUT, PHONE
-from simulation.state import RECENT, State, calm_on, mood_epoch, pressure_at, turn_day
+from simulation.state import RECENT, State, calm_on, consent_open, mood_epoch, pressure_at, turn_day
 from simulation.tastes import Traits
 from simulation.world import STEP, Floats, World
 
@@ -19,20 +20,24 @@ class Outlook(NamedTuple):
     """True expectations at the scoring date; column 0 is no contact, i the i-th outbound channel.
 
     purchases: (n, 7) expected within the horizon; probability: (n, 7) of at least one; answer: (n, 6) probability of an
-    answer or tied purchase; share: (n, 5) of own steps by channel.
+    answer or tied purchase; share: (n, 5) of own steps by channel; reachable: (n, 6) whether consent allows a contact.
     """
 
     purchases: Floats
     probability: Floats
     answer: Floats
     share: Floats
+    reachable: npt.NDArray[np.bool_]
 
 
 def new_outlook(customers: int) -> Outlook:
     """Room for the truth about `customers`."""
     return Outlook(
-        np.empty((customers, 1 + N_OUT)), np.empty((customers, 1 + N_OUT)), np.empty((customers, N_OUT)),
-        np.empty((customers, len(STEP))),
+        purchases=np.empty((customers, 1 + N_OUT)),
+        probability=np.empty((customers, 1 + N_OUT)),
+        answer=np.empty((customers, N_OUT)),
+        share=np.empty((customers, len(STEP))),
+        reachable=np.empty((customers, N_OUT), np.bool_),
     )
 
 
@@ -60,6 +65,9 @@ def look_ahead(world: World, traits: Traits, state: State, i: int, outlook: Outl
             traits.answer[i, regime, j], traits.fatigue[i], pressure, traits.affinity[i, category]
         )
         outlook.answer[i, j] = 1.0 - (1.0 - answer) * exp(-extra * world.tied[j])
+        granted, closed, reopened = traits.granted_from_s[i, j], state.closed_from_s[j], state.reopened_s[j]
+        consented = consent_open(granted, closed, reopened, world.end_s)
+        outlook.reachable[i, j] = consented or not world.needs_consent[j]
     for a in range(1 + N_OUT):
         outlook.probability[i, a] = 1.0 - exp(-outlook.purchases[i, a])
     _own_shares(world, traits, i, regime, outlook)

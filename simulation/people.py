@@ -73,7 +73,9 @@ def draw_loadings(rng: np.random.Generator) -> Loadings:
         scale=np.ones((2, N_FACTORS)),
     )
     n = SEED_BLOCK
-    sample = _expected(raw, rng.normal(size=n), *(rng.integers(0, k, n) for k in (len(GENDERS), len(REGIONS), len(ACQUISITION))))
+    sample = _expected(
+        raw, rng.normal(size=n), *(rng.integers(0, k, n) for k in (len(GENDERS), len(REGIONS), len(ACQUISITION)))
+    )
     scale = np.stack([sample.mean(axis=0), sample.std(axis=0)])
     return Loadings(raw.region, raw.acquisition, raw.gender, raw.age, scale)
 
@@ -102,7 +104,8 @@ def draw_people(config: RetailerConfig, loadings: Loadings, block: int, rng: np.
         active_from_s=np.where(newcomer, config.end_s, np.maximum(signup, config.start_s)),
         newcomer=newcomer,
         age=age,
-        expected=(_expected(loadings, (age - 46.0) / 16.0, gender, region, acquisition) - loadings.scale[0]) / loadings.scale[1],
+        expected=(_expected(loadings, (age - 46.0) / 16.0, gender, region, acquisition) - loadings.scale[0])
+        / loadings.scale[1],
     )
 
 

@@ -1,4 +1,4 @@
-"""Writes a simulated retailer: its input tables, unsorted, and beside them the truth. The only module here that writes."""
+"""Writes a simulated retailer: its input tables, unsorted, and beside them the truth. No other module here writes."""
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -110,7 +110,7 @@ def write_retailer(
     threads: int = 1,
     block_customers: int = BLOCK_CUSTOMERS,
 ) -> RetailerSummary:
-    """Writes `customers`, `interactions` (a folder of parts), `consents`, `campaigns`, `audience` and `truth/` to `folder`.
+    """Writes `customers`, `interactions` (in parts), `consents`, `campaigns`, `audience` and `truth/` to `folder`.
 
     The same configuration gives the same bytes with any number of `threads`; `block_customers` changes only which rows
     share a part. Memory grows with `threads × block_customers`, not with the retailer.
@@ -210,11 +210,12 @@ def _small_tables(
     shuffled = rng.permutation(len(people.number))
     people_shuffled = replace(people, **{name: column[shuffled] for name, column in vars(people).items()})
     ids = customer_ids(people.number)
+    scored = shuffled[block.outlook.reachable[shuffled].any(axis=1) | (retailer.config.audience == "all")]
     margin = retailer.config.margin_rate * block.traits.basket_eur
     return {
         "customers": customers_table(people_shuffled),
         "consents": consents_table(block.log, consents, people, block.traits, retailer.params),
-        "audience": pa.table({"customer_id": ids.take(pa.array(shuffled))}),
+        "audience": pa.table({"customer_id": ids.take(pa.array(scored))}),
         "truth/response": response_table(ids, block.outlook, margin, retailer.params),
         "truth/answer": answer_table(ids, block.outlook),
         "truth/engagement": engagement_table(ids, block.outlook),

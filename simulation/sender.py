@@ -1,4 +1,4 @@
-"""How the retailer chose its channels until now: biased, random enough to learn from; knows no truth unless confounded."""
+"""How the retailer chose its channels: biased, random enough to learn from; knows no truth unless confounded."""
 
 from math import exp
 
@@ -14,7 +14,9 @@ PHONE, MAIL = 3, 4
 
 
 @compiled
-def channel_shares(world: World, traits: Traits, state: State, i: int, time_s: int, hidden: Floats, mood: float) -> bool:
+def channel_shares(
+    world: World, traits: Traits, state: State, i: int, time_s: int, hidden: Floats, mood: float
+) -> bool:
     """Fills `state.shares` with the probability of each channel, given that a message is sent; False: none is open.
 
     A channel's weight grows with its share of the customer's visible answers. The confounded sender also favours the

@@ -45,7 +45,7 @@ class State(NamedTuple):
 
 
 class Log(NamedTuple):
-    """Events in the order they are drawn; `length` counts also those that found no room. `span`: seconds [from, until)."""
+    """Events as they are drawn; `length` counts also those that found no room. `span`: seconds [from, until)."""
 
     customer: npt.NDArray[np.int32]
     time_s: Longs
@@ -116,6 +116,24 @@ def reset(state: State) -> None:
     state.recent_s[:] = 0
     state.recent_extra[:] = 0.0
     state.counters[:] = 0
+
+
+@compiled
+def copy_state(source: State, target: State) -> None:
+    """Makes `target` the same as `source`."""
+    target.stream[:] = source.stream
+    target.closed_from_s[:] = source.closed_from_s
+    target.reopened_s[:] = source.reopened_s
+    target.engaged[:] = source.engaged
+    target.pressure[:] = source.pressure
+    target.calm[:] = source.calm
+    target.next_calm[:] = source.next_calm
+    target.pending_s[:] = source.pending_s
+    target.pending_channel[:] = source.pending_channel
+    target.recent_s[:] = source.recent_s
+    target.recent_extra[:] = source.recent_extra
+    target.recent_channel[:] = source.recent_channel
+    target.counters[:] = source.counters
 
 
 @compiled

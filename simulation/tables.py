@@ -74,7 +74,7 @@ def interactions_table(
 
 
 def consents_table(log: Log, rows: Longs, people: People, traits: Traits, params: Params) -> pa.Table:
-    """`consents`: first grants and refusals, then the log's withdrawals and new grants. No channel without need of one."""
+    """`consents`: first grants and refusals, then the log's withdrawals and new grants, where a channel needs one."""
     needed = np.array([params.channels[name].consent for name in OUTBOUND])
     given = (traits.granted_from_s != NEVER) & needed
     refused = (traits.granted_from_s == NEVER) & needed & ((people.number[:, None] + np.arange(len(OUTBOUND))) % 2 == 0)

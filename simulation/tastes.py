@@ -1,7 +1,7 @@
 """What the customers are like behind what the retailer sees: tastes, habits, moods and consents; simulates no event."""
 
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,10 +17,14 @@ TOLD_BY_DEMOGRAPHICS: Final = 0.50
 
 N_OUT: Final = len(OUTBOUND)
 
+_AGE_BANDS = (28, 38, 50, 63)
+_N_CELLS = (len(_AGE_BANDS) + 1) * len(ACQUISITION) * 2
+"""Cells of age × acquisition × digital habit in the mechanism `cells`; the regions' own draws follow them."""
+
 # Channel by channel: email, sms, push, phone, mail, social.
 _MEAN_EFFECT = np.array([0.016, 0.031, 0.029, 0.046, 0.038, 0.027])
 _SPREAD = np.array([0.7, 0.9, 0.9, 0.8, 0.85, 0.9])
-_TOP_EFFECT = 0.11
+_TOP_EFFECT = 0.09
 _MEAN_ANSWER = np.array([0.24, 0.13, 0.14, 0.20, 0.0, 0.11])
 _VISIBLE = np.array([0.15, 0.75, 0.50, 0.70, 0.0, 0.65])
 """Correlation of an answer's taste with the effect's: near 0, visible engagement says little about what is caused."""
@@ -82,7 +86,7 @@ class Traits(NamedTuple):
 class Mechanism:
     """What one retailer's customers share: loadings around the fixed structure, and the draws of the cells.
 
-    fit: (6, 8) factor of the effect by channel × category; cells: (levels, 6), used by the mechanism `cells` only.
+    fit: (6, 8) factor of the effect by channel × category; cells: (cells + regions, 6). Used by the mechanism `cells`.
     """
 
     loadings: Loadings
@@ -97,7 +101,7 @@ def draw_mechanism(config: RetailerConfig) -> Mechanism:
     """The retailer's mechanism from its seed."""
     rng = np.random.default_rng(np.random.SeedSequence(config.seed, spawn_key=(1,)))
     effect = _EFFECT_LOADING + rng.normal(0.0, 0.15, _EFFECT_LOADING.shape)
-    n_cells = 5 * len(REGIONS) * len(ACQUISITION) * 2
+    cells = rng.standard_t(4.0, (_N_CELLS + len(REGIONS), N_OUT)) / np.sqrt(2.0)
     fit = np.exp(rng.normal(0.0, 0.45, (N_OUT, len(CATEGORIES)))) if config.mechanism == "cells" else None
     return Mechanism(
         loadings=draw_loadings(rng),
@@ -105,23 +109,24 @@ def draw_mechanism(config: RetailerConfig) -> Mechanism:
         step=_STEP_LOADING + rng.normal(0.0, 0.1, _STEP_LOADING.shape),
         category=rng.normal(0.0, 0.15, (N_FACTORS, len(CATEGORIES))),
         fit=np.ones((N_OUT, len(CATEGORIES))) if fit is None else fit / fit.mean(axis=1, keepdims=True),
-        cells=rng.standard_t(4.0, (n_cells, N_OUT)) / np.sqrt(2.0),
+        cells=cells - cells[:_N_CELLS].mean(axis=0),
     )
 
 
 def draw_customers(config: RetailerConfig, mechanism: Mechanism, first: int, stop: int) -> tuple[People, Traits]:
     """Customers `first` to `stop`, whatever else is drawn: whole seed blocks are drawn and cut."""
     people: list[People] = []
-    traits: list[Traits] = []
+    traits: list[tuple[npt.NDArray[Any], ...]] = []
     for block in range(first // SEED_BLOCK, -(-stop // SEED_BLOCK)):
         rng = np.random.default_rng(np.random.SeedSequence(config.seed, spawn_key=(2, block)))
         drawn = draw_people(config, mechanism.loadings, block, rng)
         held = slice(max(first - block * SEED_BLOCK, 0), min(stop - block * SEED_BLOCK, SEED_BLOCK))
         people.append(People(**{name: column[held] for name, column in vars(drawn).items()}))
-        traits.append(Traits(*(column[held] for column in _draw_traits(config, mechanism, drawn, rng))))
+        traits.append(tuple(column[held] for column in _draw_traits(config, mechanism, drawn, rng)))
+    joined: list[npt.NDArray[Any]] = [np.concatenate(columns) for columns in zip(*traits, strict=True)]
     return (
         People(**{name: np.concatenate([vars(each)[name] for each in people]) for name in vars(people[0])}),
-        Traits(*(np.ascontiguousarray(np.concatenate(columns)) for columns in zip(*traits, strict=True))),
+        Traits(*joined),
     )
 
 
@@ -175,10 +180,11 @@ def _tastes(
     noise = rng.normal(size=(len(factors), 1, N_OUT))
     if config.mechanism == "low_rank":
         return np.asarray(0.97 * factors @ mechanism.effect.T + 0.24 * noise)
-    band = np.digitize(people.age, [28, 38, 50, 63])
+    band = np.digitize(people.age, _AGE_BANDS)
     habit = (factors[:, :, 0] > 0.0).astype(np.int64)
-    place = (band * len(REGIONS) + people.region) * len(ACQUISITION) + people.acquisition
-    return np.asarray(0.85 * mechanism.cells[place[:, None] * 2 + habit] + 0.5 * noise)
+    place = band * len(ACQUISITION) + people.acquisition
+    by_region = mechanism.cells[_N_CELLS + people.region][:, None]
+    return np.asarray(0.75 * mechanism.cells[place[:, None] * 2 + habit] + 0.4 * by_region + 0.5 * noise)
 
 
 def _answers(taste: Floats, rng: np.random.Generator) -> Floats:

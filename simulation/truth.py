@@ -1,4 +1,4 @@
-"""Reads the truth that a simulated retailer was written with, and says what a plan is truly worth; simulates nothing."""
+"""Reads the truth beside a simulated retailer, and says what a plan is truly worth; simulates nothing."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ Floats = npt.NDArray[np.float64]
 class Truth:
     """What is true at the scoring date of n customers, in ascending order of `customer_ids`.
 
-    probability, margin_eur: (n, 7) of a response and its expected margin; column 0 without contact, i on `channels[i - 1]`.
+    probability, margin_eur: (n, 7) of a response, its expected margin; column 0 without contact, i `channels[i - 1]`.
     cost_eur: (7,) of a contact. answer: (n, 6) probability of an answer. engagement: (n, 5) shares of `steps`, which
     sum to one. gain_eur: (n, 7) expected margin over no contact, less the cost: what an action is worth.
     """

@@ -35,7 +35,7 @@ NO_CATEGORY: Final = -1
 
 SENDER_WEIGHT: Final = (0.30, 0.17, 0.17, 0.07, 0.14, 0.15)
 TIED_SHARE: Final = (0.70, 0.50, 0.0, 0.85, 0.10, 0.40)
-"""Probability that a purchase caused by a contact carries its send_id: never for push, a voucher now and then for post."""
+"""Probability that a purchase that a contact brought carries its send_id: never for push, seldom for post."""
 
 WEEKDAY: Final = (0.9, 0.9, 0.95, 1.0, 1.1, 1.3, 0.85)
 
@@ -112,7 +112,9 @@ def draw_campaigns(config: RetailerConfig, rng: np.random.Generator) -> tuple[Ca
     category = rng.integers(0, len(CATEGORIES), n_bulk)
     starts = config.start_s + bulk_days * 86_400 + hours * 3_600
     campaigns = Campaigns(
-        ids=[f"k{i:04d}" for i in range(n_bulk)] + [f"abandoned-{name}" for name in CATEGORIES] + ["order-confirmation", "next"],
+        ids=[f"k{i:04d}" for i in range(n_bulk)]
+        + [f"abandoned-{name}" for name in CATEGORIES]
+        + ["order-confirmation", "next"],
         names=[f"{CATEGORIES[c]} {i + 1}" for i, c in enumerate(category)]
         + [f"Left in the basket: {name}" for name in CATEGORIES]
         + ["Order confirmation", "The campaign to score"],
