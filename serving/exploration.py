@@ -39,9 +39,11 @@ QUOTA_DEVIATIONS = 3.0
 QUOTA_ROUND_OFF = 1e-11
 """Relative: the last draw of a quota must not fail on binary fractions."""
 
-DEMAND_DEVIATIONS = 1.0
-"""Standard deviations by which the plan's prices let demand exceed capacities: the pass over customers then cuts the
-least decided, which costs less than leaving room unused where fewer than expected were drawn into the plan."""
+CAPACITY_DEVIATIONS = 1.0
+BUDGET_DEVIATIONS = 0.3
+"""Standard deviations by which the plan's prices let demand exceed its limits. The pass over customers cuts the least
+decided, which costs less than room left unused where fewer than expected were drawn into the plan; the figures had the
+smallest mean gap over simulated audiences of 20,000 and 200,000."""
 
 
 @dataclass(frozen=True)
@@ -118,17 +120,19 @@ def design(
         capacity=np.where(limits.capacity < NO_CAPACITY, limits.capacity - quota.contacts, NO_CAPACITY),
     )
     compact = compact_cost(cost, survey(gain, cost))
-    prices = solve_prices(gain, compact, _for_everyone(rest, randomness.plan_share), tie)
+    prices = solve_prices(
+        gain, compact, _for_everyone(rest, float(compact.max(initial=0.0)), randomness.plan_share), tie
+    )
     return Design(quota, rest, prices)
 
 
-def _for_everyone(limits: Limits, share: float) -> Limits:
+def _for_everyone(limits: Limits, dearest: float, share: float) -> Limits:
     """Limits at which, if all customers were the plan's, the `share` that is would just exceed `limits`."""
-    spread = DEMAND_DEVIATIONS * (1.0 - share)
-    capacity = limits.capacity / share + np.sqrt(spread * limits.capacity / share)
+    spread = 1.0 - share
+    capacity = limits.capacity / share + CAPACITY_DEVIATIONS * np.sqrt(spread * limits.capacity / share)
     budget = limits.budget_eur
     if np.isfinite(budget):
-        budget = budget / share
+        budget = budget / share + BUDGET_DEVIATIONS * np.sqrt(spread * budget / share * dearest)
     return replace(
         limits,
         budget_eur=budget,
@@ -254,7 +258,7 @@ def decide(
     n, k = open_cells.shape
     role = draw_roles(tie, np.asarray(open_cells.any(axis=1)), randomness) if roles is None else roles
     compact = compact_cost(cost, survey(gain, cost))
-    rounded = round_choices(gain, compact, fixed.plan_limits, fixed.prices, tie, role == PLAN)
+    rounded = round_choices(gain, compact, fixed.plan_limits, fixed.prices, tie, role == PLAN, randomness.plan_share)
     chance = np.zeros((n, k + 1))
     explored = np.full(n, NO_CHANNEL, dtype=np.int16)
     if randomness.explore_share > 0:

@@ -32,6 +32,9 @@ CLEAR_PART = 4
 SORT_ALL_BELOW = 100_000
 MINIMUM_MARGIN = 1.3
 
+BUDGET_DEVIATIONS = 4.0
+"""Standard deviations of the plan's demand in EUR that the least decided customers stand by for."""
+
 
 @dataclass
 class Remaining:
@@ -75,6 +78,7 @@ def _serve_minimums(
 
 def _serve_in_order(
     order: Counts,
+    kept: Floats,
     gain: Floats,
     cost: Floats,
     budget_price: float,
@@ -85,7 +89,10 @@ def _serve_in_order(
     budget: Floats,
     action: Actions,
 ) -> None:
-    """Customers without an action take their best open channel with a net gain and a reduced gain above `least`."""
+    """Customers without an action take their best open channel with a net gain and a reduced gain above `least`.
+
+    `kept` (as `order`): EUR of the budget that are not for this customer.
+    """
     varies = 1 if cost.shape[0] > 1 else 0
     for position in range(len(order)):
         row = order[position]
@@ -95,7 +102,7 @@ def _serve_in_order(
         choice = -1
         for channel in range(gain.shape[1]):
             paid = cost[row * varies, channel]
-            if gain[row, channel] > 0.0 and room[channel] > 0 and paid <= budget[0]:
+            if gain[row, channel] > 0.0 and room[channel] > 0 and paid <= budget[0] - kept[position]:
                 reduced = gain[row, channel] - budget_price * paid - toll[channel]
                 if reduced > best:
                     best = reduced
@@ -138,9 +145,27 @@ def _advantages(gain: Floats, cost: Floats, budget_price: float, toll: Floats, c
     return result
 
 
+def _second_costs(
+    rows: Counts, gain: Floats, cost: Floats, budget_price: float, toll: Floats, choice: Actions
+) -> Floats:
+    """Cost of the next best action after `choice` of each of `rows`; 0 where that is no contact."""
+    result = np.zeros(len(rows))
+    varies = 1 if cost.shape[0] > 1 else 0
+    for position in range(len(rows)):
+        row = rows[position]
+        best = 0.0
+        for channel in range(gain.shape[1]):
+            reduced = gain[row, channel] - budget_price * cost[row * varies, channel] - toll[channel]
+            if channel != choice[row] and reduced > best:
+                best = reduced
+                result[position] = cost[row * varies, channel]
+    return result
+
+
 _minimums: Callable[..., None] = numba.njit(nogil=True, cache=True, error_model="numpy")(_serve_minimums)
 _serve: Callable[..., None] = numba.njit(nogil=True, cache=True, error_model="numpy")(_serve_in_order)
 _open: Callable[..., Floats] = numba.njit(nogil=True, cache=True, error_model="numpy")(_best_open)
+_second_cost: Callable[..., Floats] = numba.njit(nogil=True, cache=True, error_model="numpy")(_second_costs)
 _advantage: Callable[..., Floats] = numba.njit(nogil=True, cache=True, error_model="numpy")(_advantages)
 
 
@@ -152,8 +177,26 @@ class Rounding:
     unmet: Counts
 
 
+@dataclass(frozen=True)
+class Asked:
+    """The customers to be asked, as `round_choices` takes them."""
+
+    gain: Floats
+    cost: Floats
+    prices: Prices
+    tie: Hashes
+    joins: npt.NDArray[np.bool_]
+    join_share: float
+
+
 def round_choices(
-    gain: Floats, cost: Floats, limits: Limits, prices: Prices, tie: Hashes, joins: npt.NDArray[np.bool_] | None = None
+    gain: Floats,
+    cost: Floats,
+    limits: Limits,
+    prices: Prices,
+    tie: Hashes,
+    joins: npt.NDArray[np.bool_] | None = None,
+    join_share: float = 1.0,
 ) -> Rounding:
     """Each customer's action under the limits, of which only those who join use anything.
 
@@ -164,33 +207,27 @@ def round_choices(
         prices: that rank the choices; must not depend on who joins.
         tie: (n,) uint64, decides between equals.
         joins: (n,) who takes part; all by default.
+        join_share: the share expected to join; like the prices, fixed before anybody's role is drawn.
     """
     joining = np.ones(len(gain), dtype=np.bool_) if joins is None else joins
+    asked = Asked(gain, cost, prices, tie, joining, join_share)
     left = Remaining.of(limits)
     action = np.full(len(gain), NO_CHANNEL, dtype=np.int16)
     if limits.minimum.any():
-        _take_minimums(gain, cost, prices, tie, joining, left, action)
-    _take_choices(gain, cost, prices, tie, joining, left, action)
-    _refill(gain, cost, prices, tie, joining, left, action)
+        _take_minimums(asked, left, action)
+    _take_choices(asked, left, action)
+    _refill(asked, left, action)
     return Rounding(action, left.need)
 
 
-def _take_minimums(
-    gain: Floats,
-    cost: Floats,
-    prices: Prices,
-    tie: Hashes,
-    joins: npt.NDArray[np.bool_],
-    left: Remaining,
-    action: Actions,
-) -> None:
+def _take_minimums(asked: Asked, left: Remaining, action: Actions) -> None:
     """Pass 1. Pairs beyond the likely need are left out first: where they are not needed they change nothing."""
+    prices, tie = asked.prices, asked.tie
     wanted = np.flatnonzero(left.need)
-    advantage = {int(c): _advantage(gain, cost, prices.budget, prices.toll, c) for c in wanted}
-    share = max(joins.mean(), 1e-3) if len(joins) else 1.0
-    likely = {c: int(MINIMUM_MARGIN * left.need[c] / share) + 1_000 for c in advantage}
+    advantage = {int(c): _advantage(asked.gain, asked.cost, prices.budget, prices.toll, c) for c in wanted}
+    likely = {c: int(MINIMUM_MARGIN * left.need[c] / asked.join_share) + 1_000 for c in advantage}
     state = (left.room.copy(), left.need.copy(), left.budget.copy(), action.copy())
-    for limit in (likely, dict.fromkeys(advantage, len(gain))):
+    for limit in (likely, dict.fromkeys(advantage, len(action))):
         left.room[:], left.need[:], left.budget[:], action[:] = state
         chosen = [_largest(advantage[c], limit[c]) for c in advantage]
         rows = np.concatenate(chosen)
@@ -199,7 +236,7 @@ def _take_minimums(
         # Pairs of one customer with equal values stand in order of channels already.
         order = _descending(value, tie[rows])
         pairs = (rows[order], channels[order].astype(np.int16))
-        _minimums(*pairs, cost, joins, left.room, left.need, left.budget, action)
+        _minimums(*pairs, asked.cost, asked.joins, left.room, left.need, left.budget, action)
         if not left.need.any():
             return
 
@@ -214,26 +251,50 @@ def _largest(values: Floats, count: int) -> Counts:
     return chosen
 
 
-def _take_choices(
-    gain: Floats,
-    cost: Floats,
-    prices: Prices,
-    tie: Hashes,
-    joins: npt.NDArray[np.bool_],
-    left: Remaining,
-    action: Actions,
-) -> None:
+def _take_choices(asked: Asked, left: Remaining, action: Actions) -> None:
     """Pass 2. The order only matters once a limit is reached, so the clear cases go unsorted while none can be."""
+    gain, cost, prices = asked.gain, asked.cost, asked.prices
     choice, regret = rank_choices(gain, cost, prices.budget, prices.capacity)
     willing = np.flatnonzero((choice >= 0) & (action < 0))
-    clear = np.zeros(0, dtype=np.int64)
+    clear, close = np.zeros(0, dtype=np.int64), willing
     if len(willing) > SORT_ALL_BELOW:
         edge = np.partition(regret[willing], len(willing) // CLEAR_PART)[len(willing) // CLEAR_PART]
         above = willing[regret[willing] > edge]
         if _fits(above, choice, cost, left):
-            clear, willing = above, willing[regret[willing] <= edge]
-    order = np.concatenate([clear, descending(willing, regret[willing], tie)])
-    _serve(order, gain, cost, prices.budget, prices.capacity, 0.0, joins, left.room, left.budget, action)
+            clear, close = above, willing[regret[willing] <= edge]
+    close = descending(close, regret[close], asked.tie)
+    kept = np.zeros(len(willing))
+    kept[len(clear) :] = _kept_for_later(asked, clear, close, choice, left)
+    order = np.concatenate([clear, close])
+    args = (prices.budget, prices.capacity, 0.0, asked.joins, left.room, left.budget, action)
+    _serve(order, kept, gain, cost, *args)
+
+
+def _kept_for_later(asked: Asked, clear: Counts, close: Counts, choice: Actions, left: Remaining) -> Floats:
+    """EUR at each turn of `close` that those after it will need, so that a spent budget starves nobody.
+
+    If demand exceeds the budget, by choice of prices or by chance of who joins, somebody must take less than the best.
+    The last in order mind least: so many of them as may be needed count with the cost of their next best only.
+    """
+    if not len(close) or not np.isfinite(left.budget[0]):
+        return np.zeros(len(close))
+    gain, cost, prices, share = asked.gain, asked.cost, asked.prices, asked.join_share
+    best = _paid(cost, close, choice)
+    spare = _second_cost(close, gain, cost, prices.budget, prices.capacity, choice)
+    first = _paid(cost, clear, choice)
+    expected = share * float(best.sum() + first.sum())
+    deviation = np.sqrt(share * (1.0 - share) * float((best**2).sum() + (first**2).sum()))
+    short = expected + BUDGET_DEVIATIONS * float(deviation) - float(left.budget[0])
+    flexible = share * np.maximum(best - spare, 0.0)
+    after = np.cumsum(flexible[::-1])[::-1] - flexible
+    needed = np.where(after < short, np.minimum(best, spare), best)
+    kept: Floats = share * (np.cumsum(needed[::-1])[::-1] - needed)
+    return kept
+
+
+def _paid(cost: Floats, rows: Counts, choice: Actions) -> Floats:
+    paid: Floats = cost[rows, choice[rows]] if len(cost) != 1 else cost[0, choice[rows]]
+    return paid
 
 
 def _fits(rows: Counts, choice: Actions, cost: Floats, left: Remaining) -> bool:
@@ -256,22 +317,16 @@ def _descending(value: Floats, tie: Hashes) -> Counts:
     return np.lexsort((tie, -value)) if (ordered[1:] == ordered[:-1]).any() else order
 
 
-def _refill(
-    gain: Floats,
-    cost: Floats,
-    prices: Prices,
-    tie: Hashes,
-    joins: npt.NDArray[np.bool_],
-    left: Remaining,
-    action: Actions,
-) -> None:
+def _refill(asked: Asked, left: Remaining, action: Actions) -> None:
     """Pass 3. Its order may look at what is left: those who are still without an action have taken nothing of it."""
     if not (left.room > 0).any():
         return
+    gain, cost, prices = asked.gain, asked.cost, asked.prices
     best = _open(gain, cost, prices.budget, prices.capacity, left.room, left.budget[0], action)
     rows = np.flatnonzero(best > -np.inf)
-    order = descending(rows, best[rows], tie)
-    _serve(order, gain, cost, prices.budget, prices.capacity, -np.inf, joins, left.room, left.budget, action)
+    order = descending(rows, best[rows], asked.tie)
+    args = (prices.budget, prices.capacity, -np.inf, asked.joins, left.room, left.budget, action)
+    _serve(order, np.zeros(len(order)), gain, cost, *args)
 
 
 def used(action: Actions, cost: Floats, channels: int) -> tuple[Counts, float]:
