@@ -6,7 +6,7 @@ estimated by the method of moments of DerSimonian & Laird (1986) with known mean
 
     r_g = Σ(y − p) / V_g,   V_g = Σ p (1 − p),   τ² = max(0, (Σ V_g r_g² − G) / Σ V_g)
 
-τ² is known but roughly, and too small a one costs more coverage than too large a one gains: with coverage 2 Φ(z τ̂/τ) − 1,
+τ² is known but roughly, and too small a one costs more coverage than too large a one gains: with 2 Φ(z τ̂/τ) − 1,
 a second-order expansion at z = 1.645 asks for τ² + 0.68 s²/τ², s the standard error of τ²; it is raised by s at most.
 
 The interval is expit(logit p ± z τ). Assumed: held-out decisions resemble those scored; errors are normal on the logit
