@@ -21,6 +21,9 @@ MARKER: Final = ".channelwise-output"
 """Empty file in every folder written here; a folder without it is somebody else's and is never replaced."""
 
 _SUFFIX: Final = ".partial"
+_FULL: Final = ("No space left on device", "File too large", "database or disk is full")
+"""How libraries word a full disk in errors of their own: Arrow and DuckDB, both on a limited file, SQLite."""
+
 _STORAGE_ERRORS: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
 _AT_FDCWD: Final = -100
 _RENAME_EXCHANGE: Final = 2
@@ -102,7 +105,7 @@ def storage_errors(target: Path) -> Iterator[None]:
     except Exception as error:
         if not _is_storage(error, target):
             raise
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).splitlines()[0]
+        reason = (isinstance(error, OSError) and error.strerror) or _full(error) or str(error).splitlines()[0]
         raise StorageError(
             f"{target}: cannot be written ({reason}); what was there before is whole; free space or name another place"
         ) from error
@@ -113,7 +116,11 @@ def _is_storage(error: Exception, target: Path) -> bool:
         # An input that may not be read is no fault of the disk.
         return Path(str(error.filename)).is_relative_to(target.parent)
     known = isinstance(error, OSError) and error.errno in _STORAGE_ERRORS
-    return known or "No space left on device" in str(error) or "File too large" in str(error)
+    return known or _full(error) is not None
+
+
+def _full(error: Exception) -> str | None:
+    return next((phrase for phrase in _FULL if phrase in str(error)), None)
 
 
 def _refuse_unusable(paths: Sequence[Path]) -> None:

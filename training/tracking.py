@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from contract.errors import ArtefactError, RefusedError, UsageError
+from contract.files import storage_errors
 from contract.params import Params
 from models.bundle import Bundle, load_bundle
 from training.card import card_text
@@ -251,10 +252,11 @@ def _client(registry: str | None, *, must_exist: bool = False) -> Iterator[tuple
 
     Raises:
         UsageError: MLflow is not installed, or the registry cannot be reached.
+        StorageError: the disk of the registry is full.
     """
     uri = registry or default_registry()
+    file = Path(uri.removeprefix("sqlite:///"))
     if uri.startswith("sqlite:///"):
-        file = Path(uri.removeprefix("sqlite:///"))
         if must_exist and not file.exists():
             raise UsageError(f"{file}: there is no registry yet; train first, or give --registry URI")
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -265,11 +267,15 @@ def _client(registry: str | None, *, must_exist: bool = False) -> Iterator[tuple
         try:
             from mlflow import MlflowClient
             from mlflow.exceptions import MlflowException
+
             for name in ("alembic", "mlflow"):
                 logging.getLogger(name).setLevel(logging.WARNING)
+            # What fails in the store is raised as well, and told once.
+            logging.getLogger("mlflow.store").setLevel(logging.CRITICAL)
         except ImportError as error:
             raise UsageError(f"MLflow cannot be imported ({error}); pip install 'channelwise[train]'") from error
         try:
-            yield MlflowClient(tracking_uri=uri, registry_uri=uri), uri
+            with storage_errors(file):
+                yield MlflowClient(tracking_uri=uri, registry_uri=uri), uri
         except MlflowException as error:
             raise UsageError(f"registry {uri}: {error.message}; check --registry") from error
