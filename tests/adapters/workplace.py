@@ -22,6 +22,7 @@ class Workplace:
 
     folder: Path
     campaign: str
+    registry_file: Path
 
     @property
     def data(self) -> Path:
@@ -31,7 +32,7 @@ class Workplace:
     @property
     def registry(self) -> str:
         """Tracking and registry of its own."""
-        return f"sqlite:///{self.folder / 'registry.db'}"
+        return f"sqlite:///{self.registry_file}"
 
     @property
     def scores(self) -> Path:
@@ -60,7 +61,7 @@ class Workplace:
 def new_workplace(folder: Path) -> Workplace:
     """A simulated retailer of 2,000 customers in `folder`."""
     summary = write_retailer(RetailerConfig(2_000, seed=3), folder / "shop")
-    return Workplace(folder, summary.campaign_id)
+    return Workplace(folder, summary.campaign_id, folder / "registry.db")
 
 
 def succeeded(ran: Ran) -> None:

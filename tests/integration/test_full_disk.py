@@ -4,6 +4,7 @@ import resource
 import shutil
 import subprocess
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 
 import pytest
 
@@ -89,3 +90,15 @@ def test_a_full_disk_leaves_the_old_output(finished, tmp_path):
         says_what_to_do(ran)
         assert str(disk) in ran.err
         assert outputs(disk) == before
+
+
+def test_a_training_whose_registry_is_on_a_full_disk_leaves_the_champion(scored, tmp_path):
+    after = tmp_path / "after.parquet"
+    with tiny_disk(tmp_path / "disk", scored.registry_file.stat().st_size + 65_536) as disk:
+        place = replace(scored, registry_file=shutil.copy(scored.registry_file, disk))
+        fill(disk)
+        ran = run_apart(*place.train())
+        says_what_to_do(ran)
+        assert f"{place.registry_file}: cannot be written (database or disk is full)" in ran.err
+        succeeded(run_apart(*place.score(after)))
+    assert after.read_bytes() == scored.scores.read_bytes()
