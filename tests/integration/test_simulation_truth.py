@@ -8,9 +8,11 @@ import pytest
 
 from contract.errors import DataError
 from simulation.config import RetailerConfig
-from simulation.history import replay
-from simulation.retailer import build_retailer, simulate_block, write_retailer
+from simulation.history import replay, simulate
+from simulation.outlook import new_outlook
+from simulation.retailer import Block, build_retailer, simulate_block, write_retailer
 from simulation.state import new_log, new_state
+from simulation.tastes import draw_customers
 from simulation.truth import plan_value, read_truth
 from simulation.world import CHANNELS, OUTBOUND
 
@@ -21,8 +23,14 @@ CUSTOMERS, REPLAYS = 250, 600
 
 @pytest.fixture(scope="module", params=["low_rank", "cells"])
 def world(request):
+    """Customers who buy more and are sooner annoyed than any shop's, so that every term of the truth weighs."""
     retailer = build_retailer(replace(CONFIG, mechanism=request.param))
-    return retailer, simulate_block(retailer, 0, CUSTOMERS)
+    people, drawn = draw_customers(retailer.config, retailer.mechanism, 0, CUSTOMERS)
+    annoyance = np.minimum(0.9, 5.0 * drawn.annoyance)
+    traits = drawn._replace(annoyance=annoyance, purchase_rate=3.0 * drawn.purchase_rate)
+    log, outlook = new_log(500 * CUSTOMERS), new_outlook(CUSTOMERS)
+    simulate(retailer.world, traits, CONFIG.seed, new_state(), log, outlook)
+    return retailer, Block(people, traits, log, outlook)
 
 
 def replayed(world, action):

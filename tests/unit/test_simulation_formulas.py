@@ -1,10 +1,16 @@
 """The formulas behind history and truth, the draws, and what the configuration refuses."""
 
+import os
+import shutil
+import subprocess
+import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import simulation
 from contract.errors import UsageError
 from contract.loading import load_params
 from simulation.config import HORIZON_DAYS, RetailerConfig
@@ -16,6 +22,12 @@ from simulation.tastes import MOOD_DAYS, epochs
 
 HORIZON_S = HORIZON_DAYS * 86_400
 N = 20_000
+PRESSURE = """
+from simulation.state import new_state, pressure_at
+state = new_state()
+state.pressure[0] = 1.0
+print(pressure_at(state, 864_000))
+"""
 
 
 @pytest.fixture
@@ -113,3 +125,22 @@ def test_all_faults_of_a_configuration_are_told_at_once():
 def test_a_retailer_without_one_of_its_channels_is_refused():
     with pytest.raises(UsageError, match="needs mail; use the shipped"):
         build_retailer(RetailerConfig(10), load_params(assignments=["channels.mail=null"]))
+
+
+def test_a_change_anywhere_in_the_package_makes_the_compiled_functions_stale(tmp_path):
+    """Numba alone would go on using a caller compiled with a formula that has changed in another file."""
+    shutil.copytree(Path(simulation.__path__[0]), tmp_path / "simulation", ignore=shutil.ignore_patterns("__pycache__"))
+    formula = tmp_path / "simulation" / "effects.py"
+    printed = []
+    for text in (formula.read_text(), formula.read_text().replace("PRESSURE_DAYS = 10.0", "PRESSURE_DAYS = 20.0")):
+        formula.write_text(text)
+        ran = subprocess.run(
+            [sys.executable, "-c", PRESSURE],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": f"{tmp_path}:{Path(simulation.__path__[0]).parent}"},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        printed.append(float(ran.stdout))
+    assert printed == pytest.approx([np.exp(-1.0), np.exp(-0.5)])
