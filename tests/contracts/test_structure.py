@@ -83,8 +83,8 @@ def test_every_module_says_what_it_is_for() -> None:
 
 
 def test_test_files_have_names_of_their_own() -> None:
-    named = Counter(path.name for path in modules("tests") if path.name != "conftest.py")
-    twins = [name for name, count in named.items() if count > 1]
+    seen = Counter(path.name for path in modules("tests") if path.name != "conftest.py")
+    twins = [name for name, count in seen.items() if count > 1]
     assert not twins, f"test files that share a name: {twins}"
     packages = [named(path) for path in (ROOT / "tests").rglob("__init__.py")]
     assert not packages, f"tests are no packages: {packages}"

@@ -46,8 +46,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
     audience = pd.read_parquet(folder / "data" / "audience.parquet")
     ids = [*audience["customer_id"], STRANGER]
     pd.DataFrame({"customer_id": ids}).to_csv(folder / "audience.csv", index=False)
-    words = ("--data", str(folder / "data"), "--audience", str(folder / "audience.csv"))
-    words += ("--campaign", summary.campaign_id, "--as-of", config.end.isoformat())
+    tables = ("--data", str(folder / "data"), "--audience", str(folder / "audience.csv"))
+    words = (*tables, "--campaign", summary.campaign_id, "--as-of", config.end.isoformat())
     return Shop(folder / "data", f"sqlite:///{folder}/mlflow.db", words, summary.campaign_id)
 
 
