@@ -19,7 +19,7 @@ class Recipe(Artefact):
     trees: int
     learning_rate: float = 0.08
     leaves: int = 15
-    rows_per_leaf: int = 100
+    rows_per_leaf: int = 700
     lambda_l2: float = 5.0
     feature_fraction: float = 0.3
     category_smooth: float = 20.0

@@ -14,6 +14,8 @@ scale and alike within action and stratum; errors with and without contact are i
 intervals, as they in truth share a part). Variation between customers inside a group cannot be seen and is not in it.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 from scipy.special import expit
@@ -25,7 +27,8 @@ from models.calibration import logit
 NEWCOMER, SHORT, LONG = 0, 1, 2
 STRATA = ("newcomer", "short history", "long history")
 _GROUP_ROWS = 200
-_PRIOR_GROUPS = 10.0
+_STRATUM_GROUPS, _CELL_GROUPS = 10.0, 50.0
+_UNKNOWN = 1.0
 _RAISE = 0.68
 
 
@@ -77,7 +80,7 @@ def fit_intervals(
     """The intervals that held-out decisions support; all arrays are (n,).
 
     At most one decision per customer and action counts, as those of one customer err together. Cells with few groups
-    are drawn to the average over actions, as if that weighed ten groups. Less history never narrows an interval.
+    are drawn to the average over actions, as if that weighed fifty groups. Less history never narrows an interval.
     """
     y = outcome.astype(np.float64)
     keep = _one_per_customer(customer, action)
@@ -86,9 +89,13 @@ def fit_intervals(
         for s in range(len(STRATA)):
             rows = keep[(action[keep] == a) & (stratum[keep] == s)]
             statistics[a, s] = _moments(probability[rows], y[rows])
-    overall = _tau_squared(statistics.sum(axis=(0, 1)))
-    by_stratum = np.array([_shrunk(each, overall) for each in statistics.sum(axis=0)])
-    tau2 = np.array([[_raised(statistics[a, s], by_stratum[s]) for s in range(len(STRATA))] for a in range(n_actions)])
+    overall = _drawn(statistics.sum(axis=(0, 1)), Variance(_UNKNOWN, 0.0), 0)
+    strata = [_drawn(each, overall, _STRATUM_GROUPS) for each in statistics.sum(axis=0)]
+    strata[NEWCOMER] = _drawn(statistics[:, NEWCOMER].sum(axis=0), _beyond(strata), _STRATUM_GROUPS)
+    cells = [
+        [_drawn(statistics[a, s], strata[s], _CELL_GROUPS).raised for s in range(len(STRATA))] for a in range(n_actions)
+    ]
+    tau2 = np.array(cells)
     widened = np.maximum.accumulate(tau2[:, ::-1], axis=1)[:, ::-1]
     return Intervals(tau=tuple(tuple(float(t) for t in row) for row in np.sqrt(widened)))
 
@@ -115,21 +122,30 @@ def _moments(probability: Floats, y: Floats) -> Floats:
     return np.array([np.sum(excess**2 / variance), float(groups), variance.sum(), variance @ variance])
 
 
-def _tau_squared(statistics: Floats) -> float:
-    q, groups, weight, _ = statistics
-    return max(0.0, float((q - groups) / weight)) if weight > 0 else 1.0
+class Variance(NamedTuple):
+    """An estimate of τ² and its standard error."""
+
+    tau2: float
+    error: float
+
+    @property
+    def raised(self) -> float:
+        """τ², raised for what is not known of it."""
+        return self.tau2 + min(self.error, _RAISE * self.error**2 / max(self.tau2, 1e-12))
 
 
-def _shrunk(statistics: Floats, towards: float) -> float:
-    groups = float(statistics[1])
-    return (groups * _tau_squared(statistics) + _PRIOR_GROUPS * towards) / (groups + _PRIOR_GROUPS)
-
-
-def _raised(statistics: Floats, towards: float) -> float:
-    """The shrunk τ² of a cell, raised for what is not known of it."""
-    tau2 = _shrunk(statistics, towards)
-    _, groups, weight, weight2 = statistics
+def _drawn(statistics: Floats, towards: Variance, prior_groups: float) -> Variance:
+    """The estimate of some groups, drawn to another as if that weighed `prior_groups`."""
+    q, groups, weight, weight2 = statistics
     if weight <= 0:
-        return tau2
-    error = np.sqrt(2 * (tau2**2 * weight2 + 2 * tau2 * weight + groups)) / weight * groups / (groups + _PRIOR_GROUPS)
-    return tau2 + float(min(error, _RAISE * error**2 / max(tau2, 1e-12)))
+        return towards
+    share = groups / (groups + prior_groups)
+    tau2 = float(share * max(0.0, (q - groups) / weight) + (1 - share) * towards.tau2)
+    error = np.sqrt(2 * (tau2**2 * weight2 + 2 * tau2 * weight + groups)) / weight
+    return Variance(tau2, float(np.hypot(share * error, (1 - share) * towards.error)))
+
+
+def _beyond(strata: list[Variance]) -> Variance:
+    """What newcomers are drawn to: as much above a short history as that is above a long one."""
+    step = max(0.0, strata[SHORT].tau2 - strata[LONG].tau2)
+    return Variance(strata[SHORT].tau2 + step, strata[SHORT].error)

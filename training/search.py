@@ -132,7 +132,7 @@ def _suggested(trial: Any, trees: int) -> Recipe:
         trees=trees,
         learning_rate=trial.suggest_float("learning_rate", 0.02, 0.2, log=True),
         leaves=trial.suggest_int("leaves", 7, 63, log=True),
-        rows_per_leaf=trial.suggest_int("rows_per_leaf", 50, 1000, log=True),
+        rows_per_leaf=trial.suggest_int("rows_per_leaf", 100, 3000, log=True),
         lambda_l2=trial.suggest_float("lambda_l2", 0.1, 100.0, log=True),
         feature_fraction=trial.suggest_float("feature_fraction", 0.15, 0.9),
         category_smooth=trial.suggest_float("category_smooth", 5.0, 100.0, log=True),
