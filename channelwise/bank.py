@@ -25,8 +25,9 @@ HELD_BACK_ROWS: Final = 4_000
 """About so many rows at the end of the file are the audience; the cut goes to the start of a day."""
 
 FIRST_YEAR: Final = 2008
-OPENING_HOUR: Final = 9
-WORKING_HOURS: Final = 8
+HOUR_OF_CALLS: Final = 12
+"""All calls of a day lie within this hour, so that no feature can learn from an hour that the file does not hold."""
+
 ANSWER_AFTER: Final = np.timedelta64(1, "m")
 
 MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -177,10 +178,10 @@ def _only(column: "pd.Series[str]", known: tuple[str, ...]) -> None:
 
 
 def _calls(rows: pd.DataFrame, days: Days) -> pd.DataFrame:
-    """One call a row in the file's order, spread evenly over the working hours of its day."""
+    """One call a row in the file's order, spread evenly over one hour of its day."""
     _, day_number, per_day = np.unique(days, return_inverse=True, return_counts=True)
     place = np.arange(len(days)) - (np.cumsum(per_day) - per_day)[day_number]
-    seconds = OPENING_HOUR * 3600 + WORKING_HOURS * 3600 * (place + 0.5) / per_day[day_number]
+    seconds = 3600 * (HOUR_OF_CALLS + (place + 0.5) / per_day[day_number])
     number = pd.Series(np.arange(1, len(rows) + 1)).map("{:05}".format)
     return pd.DataFrame(
         {

@@ -12,6 +12,15 @@ from channelwise.bank import ANSWER_AFTER, CUSTOMER_COLUMNS, rebuilt_days, shipp
 from contract.errors import DataError
 from contract.loading import load_params
 
+ECONOMY = {
+    "employment_variation_rate",
+    "consumer_price_index",
+    "consumer_confidence_index",
+    "euribor_3_months",
+    "employees_thousand",
+}
+"""The same for all customers on a day, and in the audience later than the moment at which it is scored."""
+
 SOURCE = shipped_bank() / "bank-additional-full.csv.gz"
 
 
@@ -81,6 +90,10 @@ def test_calls_keep_the_order_months_and_weekdays_of_the_file(sends, raw):
     assert list(times.dt.strftime("%a").str.lower()) == list(raw["day_of_week"][: len(times)])
 
 
+def test_no_hour_can_be_learned_from_as_the_file_holds_none(sends):
+    assert set(sends["occurred_at"].dt.hour) == {12}
+
+
 def test_days_run_from_may_2008_to_november_2010(raw):
     days = rebuilt_days(raw["month"], raw["day_of_week"])
     assert (str(days[0]), str(days[-1])) == ("2008-05-05", "2010-11-26")
@@ -122,10 +135,12 @@ def test_never_before_is_null_and_not_999_days(summary, folder, raw):
     assert since.max() == 27
 
 
-def test_parameters_name_only_columns_that_exist_and_the_two_channels(summary, folder):
+def test_parameters_name_the_two_channels_and_the_columns_but_for_the_economy(summary, folder):
     params = load_params([summary.params])
     customers = pd.read_parquet(folder / "customers.parquet")
-    assert params.tables.customers.features == [column for column in customers if column != "customer_id"]
+    left_out = set(customers) - {"customer_id"} - set(params.tables.customers.features)
+    assert set(params.tables.customers.features) < set(customers)
+    assert left_out == ECONOMY
     assert tuple(params.channels) == params.outbound == ("telephone", "cellular")
     assert params.target.kinds == ["subscribed"]
 
