@@ -11,6 +11,9 @@ SHELL := /bin/bash
 PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13; do \
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$python" && break; done)
 
+# Threads that wait for each other busily slow every test down where other work shares the cores.
+export OMP_WAIT_POLICY ?= PASSIVE
+
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 LOCK_BIN := build/lock/bin

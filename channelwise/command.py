@@ -5,6 +5,7 @@ disk), 130 an interruption. A verb imports the stages it needs when it runs, so 
 """
 
 import errno
+import os
 import sys
 
 import typer
@@ -30,8 +31,15 @@ for verb in (check, features, train, promote, rollback, score, plan, demo):
     app.command()(verb)
 
 
+PATIENT = {"OMP_WAIT_POLICY": "PASSIVE", "OPENBLAS_NUM_THREADS": "1"}
+"""LightGBM's and BLAS's threads otherwise wait for each other busily: where other work shares the cores, a training takes
+several times as long. The libraries read this when they are loaded, which happens only once a verb runs."""
+
+
 def main() -> None:
     """Runs the command line and exits."""
+    for name, value in PATIENT.items():
+        os.environ.setdefault(name, value)
     try:
         app()
     except ChannelwiseError as error:
