@@ -32,8 +32,8 @@ for verb in (check, features, train, promote, rollback, score, plan, demo):
 
 
 PATIENT = {"OMP_WAIT_POLICY": "PASSIVE", "OPENBLAS_NUM_THREADS": "1"}
-"""LightGBM's and BLAS's threads otherwise wait for each other busily: where other work shares the cores, a training takes
-several times as long. The libraries read this when they are loaded, which happens only once a verb runs."""
+"""LightGBM's and BLAS's threads otherwise wait for each other busily: where other work shares the cores, a training
+takes several times as long. The libraries read this when they are loaded, which happens only once a verb runs."""
 
 
 def main() -> None:
