@@ -35,16 +35,6 @@ UNKNOWN: Final = "unknown customer"
 NO_HISTORY: Final = "no history"
 
 
-class Writer(Protocol):
-    """Takes tables one after another."""
-
-    def write_table(self, table: pa.Table) -> None:
-        """Appends the rows."""
-
-    def close(self) -> None:
-        """Ends the file."""
-
-
 @dataclass(frozen=True)
 class Outputs:
     """Where the scores and, beside them, the engagement preferences go."""
@@ -99,7 +89,7 @@ def blocks(customers: npt.NDArray[np.object_], size: int) -> Iterator[slice]:
         yield slice(start, min(start + size, len(customers)))
 
 
-def _closing(path: Path, schema: pa.Schema) -> "pq.ParquetWriter | pa_csv.CSVWriter":
+def _closing(path: Path, schema: pa.Schema) -> pq.ParquetWriter | pa_csv.CSVWriter:
     if path.suffix == ".csv":
         return pa_csv.CSVWriter(path, schema)
     return pq.ParquetWriter(path, schema, compression="zstd")
