@@ -65,7 +65,8 @@ lock: ## Pin every dependency of pyproject.toml anew in requirements.lock
 	@$(LOCK_BIN)/python -m pip --quiet --disable-pip-version-check install pip-tools==7.6.2
 	@CUSTOM_COMPILE_COMMAND="make lock" $(LOCK_BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe \
 		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
-		--extra train --extra serving --extra dev --output-file requirements.lock pyproject.toml
+		--extra train --extra serving --extra spark --extra postgres --extra redis --extra bench --extra dev \
+		--output-file requirements.lock pyproject.toml
 
 clean: ## Remove the environment and what tools left behind
 	@rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCK = (ROOT / "requirements.lock").read_text()
-PACKAGES = {"contract", "features", "models", "training", "serving", "simulation", "channelwise"}
+PACKAGES = {"contract", "pages", "features", "models", "training", "serving", "simulation", "channelwise"}
 LOCKED_EXTRAS = ("train", "serving", "dev")
 ADDRESS = re.compile(r"https?:|file:|--(extra-)?index-url|--find-links|--trusted-host| @ |^-[a-z]", re.MULTILINE)
 

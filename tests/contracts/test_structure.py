@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("contract", "features", "models", "training", "serving", "simulation", "channelwise")
+PACKAGES = ("contract", "pages", "features", "models", "training", "serving", "simulation", "channelwise")
 CODE = (*PACKAGES, "tests", "benchmarks", "examples")
 MAX_MODULE_LINES = 400
 MAX_BODY_LINES = 50
