@@ -5,7 +5,7 @@ and ranges. `load_params` merges over it and reports every fault of all sources 
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -89,8 +89,18 @@ class Check(Section):
     late_days: NonNegative
 
 
+class EventsNamed(Section):
+    """A set of events that `features.add` may name; an empty list stands for all."""
+
+    words: str
+    kinds: list[str] = []
+    channels: list[str] = []
+    categories: list[str] = []
+    transactional: bool | None = None
+
+
 class Features(Section):
-    """What the features look back on."""
+    """What the features look back on, and what is added to or taken from the default ones."""
 
     lookback_days: Annotated[float, Field(gt=0, le=36_500)]
     windows_days: Annotated[list[Positive], Field(min_length=4, max_length=4)]
@@ -98,6 +108,9 @@ class Features(Section):
     smoothing_sends: NonNegative
     max_categories: Annotated[int, Field(ge=2, le=65_535)]
     min_category_customers: Count
+    sets: dict[Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")], EventsNamed] = {}
+    add: list[dict[str, Any]] = []
+    leave_out: list[str] = []
 
     @model_validator(mode="after")
     def _ascending(self) -> Self:
@@ -216,6 +229,7 @@ def _undeclared(params: Params) -> list[str]:
     kinds = params.all_kinds
     used = {f"objectives.{name}.kinds": each.kinds for name, each in params.objectives.items()}
     used |= {f"channels.{name}.records": each.records for name, each in params.channels.items()}
+    used |= {f"features.sets.{name}.kinds": each.kinds for name, each in params.features.sets.items()}
     for path, names in used.items():
         faults += [f"{path}: '{kind}' is no declared kind" for kind in names if kind not in kinds]
     limits: dict[str, Mapping[str, int]] = {
@@ -224,6 +238,9 @@ def _undeclared(params: Params) -> list[str]:
     }
     for path, limit in limits.items():
         faults += [f"{path}.{name}: no declared outbound channel" for name in limit if name not in params.outbound]
+    for name, each in params.features.sets.items():
+        found = [channel for channel in each.channels if channel not in params.channels]
+        faults += [f"features.sets.{name}.channels: '{channel}' is no declared channel" for channel in found]
     allowed = params.check.allow_quarantine
     faults += [f"check.allow_quarantine: '{name}' is no table" for name in allowed if name not in SCHEMAS]
     if not params.outbound:

@@ -20,9 +20,9 @@ import numpy.typing as npt
 from contract.errors import ArtefactError, UsageError
 from contract.params import Params
 from features.blocks import no_events, sliced
-from features.catalogue import default_features
 from features.compiler import Program, compile_program, learn_base_rates, select_features
 from features.declarations import feature_from_tree, feature_to_tree
+from features.declared import declared_features
 from features.demographic import Customers, DemographicEncoder, fit_demographic
 from features.encoding import codebook_from_tree, codebook_to_tree, continues, stable_json
 from features.engines import Source
@@ -272,7 +272,7 @@ class FeatureSet:
 
 
 def learn_features(intake: Source, timeline: Timeline, params: Params, *, until_us: int | None = None) -> FeatureSet:
-    """The default features, with levels and base rates learned from what is accepted.
+    """The declared features, with levels and base rates learned from what is accepted.
 
     Args:
         intake: Accepted customers.
@@ -280,7 +280,7 @@ def learn_features(intake: Source, timeline: Timeline, params: Params, *, until_
         params: Channels, windows, lookback, demographic columns.
         until_us: Only events before it teach base rates, microseconds since 1970 UTC; all of the timeline if None.
     """
-    features = default_features(params, timeline.codebook)
+    features = declared_features(params, timeline.codebook)
     return FeatureSet(
         features=features,
         demographic=fit_demographic(intake, params),

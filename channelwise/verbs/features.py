@@ -1,4 +1,4 @@
-"""`channelwise features`: the timeline and every customer's features at a moment, as files."""
+"""`channelwise features`: the timeline and every customer's features at a moment, as files; or what each means."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,17 +6,28 @@ from typing import Annotated
 import typer
 
 from channelwise.console import progress_bars, say
-from channelwise.options import AsOf, Assignments, DataFolder, ParamsFiles, now, read_as_of, read_params
+from channelwise.options import AsOf, Assignments, ParamsFiles, now, read_as_of, read_params
 from contract.errors import UsageError
+from contract.files import atomic_file
+from contract.params import Params
 
 ENGINES = ("duckdb",)
 
 
 def features(
-    data: DataFolder,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where to write.")],
+    data: Annotated[
+        Path | None, typer.Option("--data", metavar="DIR", help="Folder (or DuckDB file) that holds the input tables.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Where to write.")] = None,
     as_of: AsOf = None,
     engine: Annotated[str, typer.Option("--engine", help="What scans and sorts: duckdb.")] = "duckdb",
+    describe: Annotated[
+        bool,
+        typer.Option(
+            "--describe",
+            help="Say what each feature means instead; needs no data. --out FILE.html (or .json) writes it.",
+        ),
+    ] = False,
     params: ParamsFiles = None,
     assignments: Assignments = None,
 ) -> None:
@@ -24,13 +35,38 @@ def features(
 
     Example: channelwise features --data shop/ --out features/ --as-of 2026-11-01
     """
+    settings = read_params(params, assignments)
+    if describe:
+        _describe(settings, out)
+        return
+    if data is None or out is None:
+        raise UsageError("features: --data and --out are needed; or --describe, which says what each feature means")
+    _compute(data, out, as_of, engine, settings)
+
+
+def _compute(data: Path, out: Path, as_of: str | None, engine: str, params: Params) -> None:
     from channelwise.jobs.features import run_features
 
     if engine not in ENGINES:
         raise UsageError(f"--engine: found '{engine}'; this version has {', '.join(ENGINES)}")
-    settings = read_params(params, assignments)
     with progress_bars() as progress:
-        columns = run_features(data, out, read_as_of(as_of), settings, progress, now=now())
+        columns = run_features(data, out, read_as_of(as_of), params, progress, now=now())
     say(
         f"{out / 'features.parquet'}: {columns} features of each customer; {out / 'describe.csv'} says what each means."
     )
+
+
+def _describe(params: Params, out: Path | None) -> None:
+    from channelwise.reports.features import features_page, show_features
+    from features.description import as_json, describe_features
+
+    words = describe_features(params)
+    if out is None:
+        show_features(words)
+        return
+    texts = {".html": features_page, ".json": as_json}
+    if out.suffix not in texts:
+        raise UsageError(f"--out {out}: found the suffix '{out.suffix}'; with --describe expected .html or .json")
+    with atomic_file(out) as target:
+        target.write_text(texts[out.suffix](words), encoding="utf-8")
+    say(f"{out}: what each of {len(words)} features means.")
