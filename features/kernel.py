@@ -179,8 +179,8 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
                         real[cell + U(1)] = time
                     elif operation == k.ADD_RHYTHM:
                         if current:
-                            day, minute = t // k.DAY_US, t // k.MINUTE_US
-                            quarter = U((t - day * k.DAY_US) // k.QUARTER_US) * U(2)
+                            day, minute = np.int64(U(t) // U(k.DAY_US)), np.int64(U(t) // U(k.MINUTE_US))
+                            quarter = U(t - day * k.DAY_US) // U(k.QUARTER_US) * U(2)
                             if wide[cell + U(k.EVENTS)] > 0:
                                 gap = minute - wide[cell + U(k.LAST_MINUTE)]
                                 wide[cell + U(k.GAPS)] += gap
@@ -220,7 +220,7 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
                         wide[cell + U(2)] += amount * np.int64(in2)
                         wide[cell + U(3)] += amount * np.int64(in3)
                     elif operation == k.MARK_DAY:
-                        day = t // k.DAY_US
+                        day = np.int64(U(t) // U(k.DAY_US))
                         step = day - wide[cell + U(1)]
                         bits = U(wide[cell])
                         wide[cell] = np.int64((bits << U(step)) | U(1)) if step < 64 else 1
