@@ -10,12 +10,22 @@ from channelwise.options import AsOf, Assignments, DataFolder, ParamsFiles, now,
 from contract.errors import UsageError
 
 ENGINES = ("duckdb",)
+Update = Annotated[
+    bool,
+    typer.Option(
+        "--update",
+        help="Add to the timeline in --out instead of building it. Interactions in --data are then the new ones alone, "
+        "late ones among them; customers, campaigns and consents are whole. An event that was added before is added "
+        "once more: the timeline keeps no ids to tell.",
+    ),
+]
 
 
 def features(
     data: DataFolder,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where to write.")],
     as_of: AsOf = None,
+    update: Update = False,
     engine: Annotated[str, typer.Option("--engine", help="What scans and sorts: duckdb.")] = "duckdb",
     params: ParamsFiles = None,
     assignments: Assignments = None,
@@ -30,7 +40,7 @@ def features(
         raise UsageError(f"--engine: found '{engine}'; this version has {', '.join(ENGINES)}")
     settings = read_params(params, assignments)
     with progress_bars() as progress:
-        columns = run_features(data, out, read_as_of(as_of), settings, progress, now=now())
+        columns = run_features(data, out, read_as_of(as_of), settings, progress, now=now(), update=update)
     say(
         f"{out / 'features.parquet'}: {columns} features of each customer; {out / 'describe.csv'} says what each means."
     )
