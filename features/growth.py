@@ -120,9 +120,10 @@ def _fresh_ids(intake: Source, old: Timeline) -> pa.Array:
     """Ids that the timeline does not know, ascending."""
     rows = intake.connection.sql("SELECT CAST(customer_id AS VARCHAR) AS customer_id FROM customers")
     found = rows.to_arrow_table()["customer_id"].combine_chunks().cast(pa.large_string())
-    if pc.count_distinct(found).as_py() < len(found):
+    numbers = pc.index_in(found, value_set=old.ids)
+    if np.bincount(numbers.drop_null().to_numpy(), minlength=1).max() > 1:
         distinct(found.sort())
-    return found.filter(pc.invert(pc.is_in(found, value_set=old.ids))).sort()
+    return distinct(found.filter(numbers.is_null()).sort())
 
 
 def _unchanged_consents(intake: Source, old: Timeline, fresh: pa.Array) -> str:

@@ -98,9 +98,9 @@ def write_segment(
     total: int,
 ) -> Segment:
     """Write sorted batches of (number, tick, code, cents) as a segment of the timeline's folder `target`."""
-    draft = target / "arriving"
-    draft.mkdir(parents=True)
-    with GroupWriter(draft, arrivals.n_customers, arrivals.clock, arrivals.cents, group_events) as writer:
+    folder = target / f"segment-{index:05d}"
+    folder.mkdir(parents=True)
+    with GroupWriter(folder, arrivals.n_customers, arrivals.clock, arrivals.cents, group_events) as writer:
         for batch in batches:
             writer.add(batch)
             progress("timeline", writer.rows, total)
@@ -111,7 +111,7 @@ def write_segment(
     counts = writer.counts[numbers]
     pq.write_table(
         pa.table({"number": numbers, "count": counts, "customer_id": ids}),
-        draft / CUSTOMERS,
+        folder / CUSTOMERS,
         compression="lz4",
         use_dictionary=False,
         write_statistics=False,
@@ -122,15 +122,13 @@ def write_segment(
     for each in (arrivals.fresh.tobytes(), numbers.tobytes(), counts.tobytes()):
         digest.update(each)
     digest.update("\0".join(arrivals.ids.to_pylist()).encode())
-    folder = f"{index:05d}-{digest.hexdigest()[:12]}"
-    draft.rename(target / folder)
     cents, parts = str(arrivals.cents), tuple(writer.parts)
-    return Segment(folder, arrivals.clock, cents, arrivals.n_customers, parts, digest.hexdigest())
+    return Segment(folder.name, arrivals.clock, cents, arrivals.n_customers, parts, digest.hexdigest())
 
 
 def next_index(segments: Sequence[Segment]) -> int:
     """A number that no segment's folder has."""
-    return 1 + max(int(segment.folder.partition("-")[0]) for segment in segments)
+    return 1 + max(int(segment.folder.rpartition("-")[2]) for segment in segments)
 
 
 def _spread(ids: pa.Array, places: Longs, length: int) -> pa.Array:

@@ -197,3 +197,13 @@ def test_a_damaged_part_is_named(damage, tmp_path):
         content[len(content) // 4] ^= 255
         file.write_bytes(content)
     assert_same(open_timeline(tmp_path / "t"), grown)
+
+
+@pytest.mark.parametrize("customer", ["c2", "new"])
+def test_a_repeated_customer_is_refused(customer, tmp_path):
+    first, later = two_steps()
+    build_timeline(first.opened(), PARAMS, tmp_path / "t")
+    twice = later.customers[later.customers.customer_id == "c2"].assign(customer_id=customer)
+    repeated = replace(later, customers=pd.concat([later.customers, twice, twice]))
+    with pytest.raises(DataError, match=f"repeat an id, the first '{customer}'"):
+        append_events(repeated.opened(), tmp_path / "t", PARAMS)
