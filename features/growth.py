@@ -27,9 +27,9 @@ from features.segments import Arrivals, Longs, Segment, carry_over, next_index, 
 from features.timeline import Timeline, distinct, fitting_cents, kept_window, open_timeline, write_manifest
 
 ADDED_SHARE: Final = 1 / 16
-"""Added events a stored one of the base, beyond which all become one base again. A sixteenth of two years is 46 days:
-an added event is then rewritten with 16 others once, whatever the history's length, and reading holds one in 16 events
-in memory."""
+"""Added events for each of the base, beyond which all become one base again. A sixteenth of two years is 46 days: an
+added event has then cost the rewriting of 16 others, whatever the length of the history, and a reader holds one event
+in 16 in memory."""
 
 MAX_SEGMENTS: Final = 64
 """Segments beyond which they become one base as well: opening reads a file of each."""
