@@ -11,7 +11,7 @@ import resource
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,14 +23,16 @@ import pyarrow.parquet as pq
 
 from contract.loading import load_params
 from contract.params import Params
+from contract.progress import silent
 from features.catalogue import default_features
 from features.compiler import Program, compile_program
 from features.encoding import US_PER_SECOND, Clock
 from features.engines import Window
 from features.events import US_PER_DAY, Codebook, EventCode, Events, Spine
-from features.row_groups import GroupWriter
+from features.row_groups import GROUP_EVENTS
+from features.segments import Arrivals, write_segment
 from features.sweep import sweep
-from features.timeline import Timeline
+from features.timeline import Timeline, open_timeline, write_manifest
 
 START_US = 19_000 * US_PER_DAY
 HISTORY_DAYS = 730
@@ -122,28 +124,36 @@ def decisions(events: Events, codebook: Codebook) -> Spine:
     return Spine(customer, events.time_us[rows], action[code], category[code])
 
 
+def synthetic_timeline(folder: Path, customers: int, codebook: Codebook, batches: Iterable[pa.RecordBatch]) -> Timeline:
+    """A timeline of sorted batches in whole seconds from the start, with ids in order of the customers' numbers."""
+    ids = pa.array([f"{i:09d}" for i in range(customers)], pa.large_string())
+    clock, cents = Clock(START_US, US_PER_SECOND), np.dtype(np.int32)
+    arrivals = Arrivals(customers, np.arange(customers), ids, clock, cents)
+    base = write_segment(folder, 0, arrivals, batches, GROUP_EVENTS, silent, 0)
+    window = Window(START_US, START_US + HISTORY_DAYS * US_PER_DAY)
+    write_manifest(folder, (base,), codebook, window, "")
+    return open_timeline(folder)
+
+
 def prepared(folder: Path, customers: int, params: Params) -> Work:
     """Synthetic events, sorted, as raw Parquet and as a timeline."""
     codebook, weights = synthetic_codes(params)
     rng = np.random.default_rng(0)
     raw, spines = folder / "raw.parquet", []
     clock = Clock(START_US, US_PER_SECOND)
-    types = (clock.dtype, np.dtype(np.uint16), np.dtype(np.int32))
     schema = raw_table(synthetic_chunk(rng, codebook, weights, 0, 1), codebook).schema
-    with (
-        GroupWriter(folder / "events.parquet", customers, types, 1_000_000) as writer,
-        pq.ParquetWriter(raw, schema, compression="zstd") as plain,
-    ):
-        for first in range(0, customers, CHUNK_CUSTOMERS):
-            events = synthetic_chunk(rng, codebook, weights, first, min(CHUNK_CUSTOMERS, customers - first))
-            table = raw_table(events, codebook)
-            plain.write_table(table, row_group_size=1_000_000)
-            columns = [table["customer"].combine_chunks(), clock.ticks(events.time_us), events.code, events.cents]
-            writer.add(pa.record_batch(columns, names=["number", "tick", "code", "cents"]))
-            spines.append(decisions(events, codebook))
-    ids = pa.array([f"{i:09d}" for i in range(customers)], pa.large_string())
-    window = Window(START_US, START_US + HISTORY_DAYS * US_PER_DAY)
-    timeline = Timeline(folder, codebook, ids, writer.offsets(), clock, window, "")
+    with pq.ParquetWriter(raw, schema, compression="zstd") as plain:
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            for first in range(0, customers, CHUNK_CUSTOMERS):
+                events = synthetic_chunk(rng, codebook, weights, first, min(CHUNK_CUSTOMERS, customers - first))
+                table = raw_table(events, codebook)
+                plain.write_table(table, row_group_size=1_000_000)
+                spines.append(decisions(events, codebook))
+                columns = [table["customer"].combine_chunks(), clock.ticks(events.time_us), events.code, events.cents]
+                yield pa.record_batch(columns, names=["number", "tick", "code", "cents"])
+
+        timeline = synthetic_timeline(folder / "timeline", customers, codebook, batches())
     named = {name: np.concatenate([getattr(each, name) for each in spines]) for name in vars(spines[0])}
     return Work(raw, timeline, Spine(**named))
 

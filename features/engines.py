@@ -162,9 +162,9 @@ class DuckdbEngine:
         yield from rows.to_arrow_reader(BATCH_ROWS)
 
 
-def number_customers(connection: duckdb.DuckDBPyConnection, ids: pa.Array) -> None:
-    """Make the table `NUMBERED` of these ids, numbered by their position."""
-    numbers = pa.array(range(len(ids)), pa.uint32())
+def number_customers(connection: duckdb.DuckDBPyConnection, ids: pa.Array, numbers: pa.Array | None = None) -> None:
+    """Make the table `NUMBERED` of these ids, with these numbers, or numbered by their position."""
+    numbers = pa.array(range(len(ids)), pa.uint32()) if numbers is None else numbers
     create_from_arrow(connection, NUMBERED, pa.table({"customer_id": ids, "number": numbers}))
 
 

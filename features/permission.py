@@ -9,6 +9,7 @@ counts; of two at the same moment the refusal.
 from typing import Final
 
 import duckdb
+import pyarrow as pa
 
 from contract.kinds import OPENED
 
@@ -51,3 +52,22 @@ def permit(connection: duckdb.DuckDBPyConnection, until_us: int) -> None:
     connection.execute(
         f"CREATE OR REPLACE TEMP VIEW {PERMITTED} AS FROM (SELECT * FROM {rows}) AS shown WHERE {condition}"  # noqa: S608
     )
+
+
+def standing_digest(connection: duckdb.DuckDBPyConnection, apart: pa.Array | None = None) -> str:
+    """A digest of what `permit` found, of all customers but those `apart`; empty where nobody refuses anything.
+
+    Two equal ones mean that the same events of the same customers may be used.
+    """
+    connection.register("apart", pa.table({"customer_id": pa.array([], pa.string()) if apart is None else apart}))
+    ((count, total, tracking),) = connection.execute(f"""
+        SELECT count(*), coalesce(sum(CAST(hash(purpose, customer_id, channel, granted) AS HUGEINT)), 0),
+               (SELECT count(*) > 0 FROM {_STANDING} WHERE purpose = 'tracking')
+        FROM (SELECT 'profiling' AS purpose, customer_id, CAST(NULL AS VARCHAR) AS channel, false AS granted
+              FROM {UNPROFILED}
+              UNION ALL
+              SELECT purpose, customer_id, channel, granted
+              FROM {_STANDING} SEMI JOIN customers USING (customer_id) WHERE purpose = 'tracking')
+        ANTI JOIN apart USING (customer_id)""").fetchall()  # noqa: S608  names of ours
+    connection.unregister("apart")
+    return f"{count}-{total:x}" if count or tracking else ""

@@ -1,6 +1,7 @@
-"""Writes sorted events as Parquet row groups that never cut a customer; sorts nothing itself."""
+"""Writes sorted events as Parquet files of whole customers, one row group each; sorts nothing itself."""
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -10,24 +11,39 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from features.encoding import Clock
+
 GROUP_EVENTS: Final = 1_000_000
 COLUMNS: Final = ("tick", "code", "cents")
 
 
-class GroupWriter:
-    """Takes sorted batches of (number, tick, code, cents) and keeps less than two row groups of them in memory."""
+@dataclass(frozen=True)
+class Part:
+    """A file of events: its rows and bytes, the number after its last customer, and its oldest event's time."""
 
-    def __init__(self, path: Path, n_customers: int, types: tuple[np.dtype[Any], ...], group_events: int) -> None:
-        self._types = types
-        named = zip(COLUMNS, types, strict=True)
+    file: str
+    rows: int
+    bytes: int
+    end: int
+    first_us: int
+
+
+class GroupWriter:
+    """Takes sorted batches of (number, tick, code, cents) and keeps less than two parts of them in memory."""
+
+    def __init__(
+        self, folder: Path, n_customers: int, clock: Clock, cents: np.dtype[Any], group_events: int = GROUP_EVENTS
+    ) -> None:
+        self._folder = folder
+        self._clock = clock
+        self._types = (clock.dtype, np.dtype(np.uint16), cents)
+        named = zip(COLUMNS, self._types, strict=True)
         self._schema = pa.schema([pa.field(name, pa.from_numpy_dtype(type_), nullable=False) for name, type_ in named])
-        self._file = pq.ParquetWriter(
-            path, self._schema, compression="lz4", use_dictionary=False, write_statistics=False
-        )
         self._group_events = group_events
-        self._counts = np.zeros(n_customers, np.int64)
         self._waiting: list[tuple[npt.NDArray[Any], ...]] = []
         self._hashes = [hashlib.blake2b(digest_size=16) for _ in COLUMNS]
+        self.counts = np.zeros(n_customers, np.int64)
+        self.parts: list[Part] = []
         self.rows = 0
 
     def __enter__(self) -> "GroupWriter":
@@ -36,12 +52,13 @@ class GroupWriter:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if kind is None:
             self._write(*self._drained())
-        self._file.close()
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Take the next rows; write those of finished customers once there are enough."""
-        if not batch.num_rows:
-            return
+        for begin in range(0, batch.num_rows, self._group_events):
+            self._take(batch.slice(begin, self._group_events))
+
+    def _take(self, batch: pa.RecordBatch) -> None:
         number, *columns = (batch[name].to_numpy() for name in ("number", *COLUMNS))
         kept = (column.astype(type_, copy=False) for column, type_ in zip(columns, self._types, strict=True))
         self._waiting.append((number, *kept))
@@ -52,14 +69,8 @@ class GroupWriter:
             self._waiting = [(number[cut:], *(column[cut:] for column in columns))]
             self._write(number[:cut], *(column[:cut] for column in columns))
 
-    def offsets(self) -> npt.NDArray[np.int64]:
-        """(n_customers + 1,) rows that each customer owns, once all is written."""
-        offsets = np.zeros(len(self._counts) + 1, np.int64)
-        np.cumsum(self._counts, out=offsets[1:])
-        return offsets
-
     def digest(self) -> str:
-        """Of all that was written, whatever the batches were."""
+        """Of all that was written, whatever the batches and the parts were."""
         return "".join(each.hexdigest() for each in self._hashes)
 
     def _drained(self) -> tuple[npt.NDArray[Any], ...]:
@@ -72,7 +83,20 @@ class GroupWriter:
         if not len(number):
             return
         first, last = int(number[0]), int(number[-1])
-        self._counts[first : last + 1] += np.bincount(number - number[0], minlength=last - first + 1)
+        self.counts[first : last + 1] += np.bincount(number - number[0], minlength=last - first + 1)
         for digest, column in zip(self._hashes, columns, strict=True):
             digest.update(column.tobytes())
-        self._file.write_table(pa.table(list(columns), schema=self._schema), row_group_size=len(number))
+        path = self._folder / f"part-{len(self.parts):05d}.parquet"
+        table = pa.table(list(columns), schema=self._schema)
+        # Statistics and dictionaries cost reading time and serve nobody; a checksum a page finds what rots on the disk.
+        pq.write_table(
+            table,
+            path,
+            row_group_size=len(number),
+            compression="lz4",
+            use_dictionary=False,
+            write_statistics=False,
+            write_page_checksum=True,
+        )
+        oldest = int(self._clock.time_us(columns[0].min(keepdims=True))[0])
+        self.parts.append(Part(path.name, len(number), path.stat().st_size, last + 1, oldest))

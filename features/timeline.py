@@ -1,13 +1,12 @@
 """The history as a folder on disk: every customer's events in order of time, as small integers; computes no feature.
 
-`events.parquet` holds (tick, code, cents) by customer, time, code and cents, in row groups of about a million events
-that never cut a customer; `offsets.npy` says which rows a customer owns, `customers.parquet` the ids in order,
-`codebook.json` what the codes mean, `timeline.json` the rest. Customers without events are there too.
+`timeline.json` lists the segments (see `features.segments`): a base, and what each append since has added, which is
+merged in when events are read. `codebook.json` says what the codes mean. Customers without events are there too.
 """
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -18,38 +17,64 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from contract.errors import ArtefactError, DataError
 from contract.files import atomic_folder
 from contract.params import Params
 from contract.progress import Progress, silent
-from features.blocks import chosen, holds_any, joined, no_events, split
-from features.encoding import Clock, built_codebook, codebook_from_tree, codebook_to_tree, fitting_clock, stable_json
+from features.blocks import chosen, holds_any, joined, no_events, sliced, split
+from features.encoding import built_codebook, codebook_from_tree, codebook_to_tree, fitting_clock, stable_json
 from features.engines import DuckdbEngine, Engine, Source, Window, bounded
 from features.events import US_PER_DAY, Codebook, Events
-from features.row_groups import COLUMNS, GROUP_EVENTS, GroupWriter
+from features.merging import all_merged, merged, since
+from features.permission import standing_digest
+from features.row_groups import GROUP_EVENTS, Part
+from features.segments import (
+    Arrivals,
+    Holding,
+    Longs,
+    Segment,
+    damaged,
+    read_holdings,
+    read_part,
+    read_times,
+    write_segment,
+)
 
-VERSION: Final = 1
+VERSION: Final = 2
 UNKNOWN_CUSTOMER: Final = -1
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, eq=False)
 class Timeline:
-    """A timeline on disk; ids and offsets are in memory, events are read when asked for.
+    """A timeline on disk; ids and counts are in memory, events are read when asked for.
 
-    ids: every customer's id, ascending; offsets: int64 (n_customers + 1), rows of the events file; window: what was
-    kept; fingerprint: differs if any event, id or code differs.
+    ids: every customer's id, ascending; holdings: what each segment holds, the base first; window: what is kept, older
+    events that segments still hold are not read; consents: digest of those that decided what is in it; fingerprint:
+    differs if any event, id or code differs, and between a timeline that grew and one built at once.
     """
 
     folder: Path
     codebook: Codebook
     ids: pa.Array
-    offsets: npt.NDArray[np.int64]
-    clock: Clock
+    holdings: tuple[Holding, ...]
     window: Window
+    consents: str
     fingerprint: str
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """The base, then what was added."""
+        return tuple(holding.segment for holding in self.holdings)
+
+    @cached_property
+    def offsets(self) -> Longs:
+        """(n_customers + 1,) events of the customers before each, without those older than the window."""
+        offsets = np.zeros(self.n_customers + 1, np.int64)
+        for holding in self.holdings:
+            offsets += holding.offsets(self.n_customers) - self._expired(holding)
+        return offsets
 
     @property
     def n_customers(self) -> int:
@@ -82,7 +107,7 @@ class Timeline:
             customers: (n,) ascending numbers; blocks without any of them are not read.
 
         Raises:
-            ArtefactError: The events file is missing or damaged.
+            ArtefactError: A part is missing or damaged.
         """
         for first, end, group in self._groups:
             if holds_any(customers, first, end):
@@ -106,33 +131,51 @@ class Timeline:
         return counts
 
     @cached_property
-    def _groups(self) -> tuple[tuple[int, int, int | None], ...]:
-        """(first customer, end of customers, row group) of each row group; together they cover every customer."""
-        with self._opened() as file:
-            rows = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
-        if not rows:
+    def _base_offsets(self) -> Longs:
+        return self.holdings[0].offsets(self.n_customers)
+
+    @cached_property
+    def _groups(self) -> tuple[tuple[int, int, Part | None], ...]:
+        """(first customer, end of customers, file) of each part of the base; together they cover every customer."""
+        base = self.holdings[0]
+        if not base.segment.parts:
             return ((0, self.n_customers, None),)
-        ends = [int(end) for end in np.searchsorted(self.offsets, np.cumsum(rows, dtype=np.int64))]
+        ends = [int(base.numbers[part.end - 1]) + 1 for part in base.segment.parts]
         ends[-1] = self.n_customers
-        return tuple(zip([0, *ends[:-1]], ends, range(len(rows)), strict=True))
+        return tuple(zip([0, *ends[:-1]], ends, base.segment.parts, strict=True))
 
-    def _opened(self) -> Any:
-        try:
-            return pq.ParquetFile(self.folder / "events.parquet")
-        except (OSError, pa.ArrowException) as error:
-            raise _damaged(self.folder, "events.parquet", error) from error
+    @cached_property
+    def _added(self) -> Events | None:
+        """Events of all segments but the base, which are few beside it."""
+        parts = [self._whole(holding) for holding in self.holdings[1:] if holding.segment.parts]
+        return all_merged(parts) if parts else None
 
-    def _read_group(self, first: int, end: int, group: int | None) -> Events:
-        if group is None:
-            return no_events(first, end - first)
-        with self._opened() as file:
-            try:
-                table = file.read_row_group(group, use_threads=False)
-            except (OSError, pa.ArrowException) as error:
-                raise _damaged(self.folder, "events.parquet", error) from error
-        tick, code, cents = (table[name].combine_chunks().to_numpy() for name in COLUMNS)
-        offsets = self.offsets[first : end + 1] - self.offsets[first]
-        return Events(first, offsets, self.clock.time_us(tick), code, cents.astype(np.int64))
+    def _whole(self, holding: Holding) -> Events:
+        columns = zip(*(read_part(self.folder, holding.segment, part) for part in holding.segment.parts), strict=True)
+        events = Events(0, holding.offsets(self.n_customers), *(np.concatenate(column) for column in columns))
+        return since(events, self.window.since_us)
+
+    def _expired(self, holding: Holding) -> Longs:
+        """(n_customers + 1,) events older than the window of the customers before each."""
+        expired = np.zeros(self.n_customers + 1, np.int64)
+        offsets, begin = holding.offsets(self.n_customers), 0
+        for part in holding.segment.parts:
+            if part.first_us < self.window.since_us:
+                times = read_times(self.folder, holding.segment, part)
+                rows = begin + np.flatnonzero(times < self.window.since_us)
+                np.add.at(expired, np.searchsorted(offsets, rows, side="right"), 1)
+            begin += part.rows
+        return np.cumsum(expired, out=expired)
+
+    def _read_group(self, first: int, end: int, part: Part | None) -> Events:
+        if part is None:
+            events = no_events(first, end - first)
+        else:
+            offsets = self._base_offsets[first : end + 1] - self._base_offsets[first]
+            events = Events(first, offsets, *read_part(self.folder, self.holdings[0].segment, part))
+            if part.first_us < self.window.since_us:
+                events = since(events, self.window.since_us)
+        return events if self._added is None else merged(events, sliced(self._added, first, end))
 
 
 @bounded("timeline")
@@ -153,7 +196,7 @@ def build_timeline(
         folder: Where to write; an older timeline there is replaced.
         codebook: One whose numbers must stay, such as a trained bundle's; what it lacks is appended.
         progress: Told how many events are sorted and written.
-        group_events: About how many events one row group holds.
+        group_events: About how many events one part holds.
 
     Raises:
         DataError: A customer id occurs twice, or the events need more than 65,536 codes.
@@ -161,18 +204,16 @@ def build_timeline(
     """
     window = kept_window(intake.as_of, params)
     engine: Engine = DuckdbEngine(intake, window)
-    ids = _distinct(engine.customer_ids())
+    ids = distinct(engine.customer_ids())
     survey = engine.survey()
     codes = built_codebook(survey.codes, engine.categories(), params, codebook)
     clock = fitting_clock(survey.first_us, survey.last_us, survey.whole_seconds)
-    cents = np.dtype(np.int32 if survey.widest_cents <= np.iinfo(np.int32).max else np.int64)
+    cents = fitting_cents(survey.widest_cents)
     with atomic_folder(folder) as target:
-        types = (clock.dtype, np.dtype(np.uint16), cents)
-        with GroupWriter(target / "events.parquet", len(ids), types, group_events) as writer:
-            for batch in engine.sorted_events(codes.entries, clock):
-                writer.add(batch)
-                progress("timeline", writer.rows, survey.rows)
-        _write_rest(Timeline(target, codes, ids, writer.offsets(), clock, window, writer.digest()))
+        batches = engine.sorted_events(codes.entries, clock)
+        arrivals = Arrivals(len(ids), np.arange(len(ids)), ids, clock, cents)
+        base = write_segment(target, 0, arrivals, batches, group_events, progress, survey.rows)
+        write_manifest(target, (base,), codes, window, standing_digest(intake.connection))
     return open_timeline(folder)
 
 
@@ -184,7 +225,7 @@ def kept_window(as_of: datetime, params: Params) -> Window:
 
 
 def open_timeline(folder: Path) -> Timeline:
-    """The timeline that `build_timeline` wrote into the folder.
+    """The timeline that `build_timeline` or `features.growth.append_events` wrote into the folder.
 
     Raises:
         ArtefactError: A file is missing, damaged, or of a version that this one does not read.
@@ -195,37 +236,39 @@ def open_timeline(folder: Path) -> Timeline:
             raise ArtefactError(
                 f"{folder}: is a timeline of version {tree['version']}; expected {VERSION}; build it again"
             )
-        timeline = Timeline(
-            folder,
-            codebook_from_tree(json.loads((folder / "codebook.json").read_text(encoding="utf-8"))),
-            pq.read_table(folder / "customers.parquet")["customer_id"].combine_chunks().cast(pa.large_string()),
-            np.load(folder / "offsets.npy", allow_pickle=False),
-            Clock(**tree["clock"]),
-            Window(**tree["window"]),
-            tree["fingerprint"],
-        )
-    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
-        raise _damaged(folder, "a file", error) from error
-    _check_whole(timeline)
-    return timeline
+        codebook = codebook_from_tree(json.loads((folder / "codebook.json").read_text(encoding="utf-8")))
+        segments = tuple(Segment.from_tree(each) for each in tree["segments"])
+        ids, holdings = read_holdings(folder, segments)
+        window = Window(**tree["window"])
+        return Timeline(folder, codebook, ids, holdings, window, tree["consents"], tree["fingerprint"])
+    except (OSError, ValueError, LookupError, TypeError, pa.ArrowException) as error:
+        raise damaged(folder, "a file", error) from error
 
 
-def _damaged(folder: Path, what: str, error: Exception) -> ArtefactError:
-    return ArtefactError(f"{folder}: {what} of the timeline is missing or damaged ({error}); build it again")
+def write_manifest(
+    folder: Path, segments: Iterable[Segment], codebook: Codebook, window: Window, consents: str
+) -> None:
+    """Write all but the segments, `timeline.json` last."""
+    codes = stable_json(codebook_to_tree(codebook))
+    (folder / "codebook.json").write_text(codes, encoding="utf-8")
+    tree: dict[str, Any] = {"version": VERSION, "window": asdict(window), "consents": consents}
+    content = [codes, stable_json(tree), *(segment.digest for segment in segments)]
+    tree["fingerprint"] = hashlib.blake2b("\0".join(content).encode(), digest_size=16).hexdigest()
+    tree["segments"] = [segment.to_tree() for segment in segments]
+    (folder / "timeline.json").write_text(stable_json(tree), encoding="utf-8")
 
 
-def _check_whole(timeline: Timeline) -> None:
-    """Refuse files that do not belong together."""
-    with timeline._opened() as file:
-        rows = file.metadata.num_rows
-    if len(timeline.offsets) != timeline.n_customers + 1 or timeline.n_events != rows:
-        raise ArtefactError(
-            f"{timeline.folder}: {rows} events, {timeline.n_customers} customers, but offsets for {timeline.n_events} "
-            f"and {len(timeline.offsets) - 1}; the files are not of one timeline; build it again"
-        )
+def fitting_cents(widest: int) -> np.dtype[Any]:
+    """The narrowest type that holds amounts up to this one."""
+    return np.dtype(np.int32 if widest <= np.iinfo(np.int32).max else np.int64)
 
 
-def _distinct(ids: pa.Array) -> pa.Array:
+def distinct(ids: pa.Array) -> pa.Array:
+    """The ascending ids.
+
+    Raises:
+        DataError: One occurs twice.
+    """
     repeated = ids[1:].filter(pc.equal(ids[1:], ids[:-1])) if len(ids) else ids
     if len(repeated):
         raise DataError(
@@ -233,19 +276,3 @@ def _distinct(ids: pa.Array) -> pa.Array:
             "keep one row a customer"
         )
     return ids
-
-
-def _write_rest(timeline: Timeline) -> None:
-    """Write all but the events; the fingerprint covers those too."""
-    folder = timeline.folder
-    codebook = stable_json(codebook_to_tree(timeline.codebook))
-    (folder / "codebook.json").write_text(codebook, encoding="utf-8")
-    np.save(folder / "offsets.npy", timeline.offsets)
-    pq.write_table(pa.table({"customer_id": timeline.ids}), folder / "customers.parquet", compression="lz4")
-    tree = {"version": VERSION, "clock": asdict(timeline.clock), "window": asdict(timeline.window)}
-    digest = hashlib.blake2b(f"{timeline.fingerprint}{codebook}{stable_json(tree)}".encode(), digest_size=16)
-    digest.update(timeline.offsets.tobytes())
-    for customer in timeline.ids.to_pylist():
-        digest.update(customer.encode() + b"\0")
-    tree["fingerprint"] = digest.hexdigest()
-    (folder / "timeline.json").write_text(stable_json(tree), encoding="utf-8")

@@ -12,6 +12,15 @@ from contract.files import atomic_file
 from contract.params import Params
 
 ENGINES = ("duckdb",)
+Update = Annotated[
+    bool,
+    typer.Option(
+        "--update",
+        help="Add to the timeline in --out instead of building it. Interactions in --data are then the new ones alone, "
+        "late ones among them; customers, campaigns and consents are whole. An event that was added before is added "
+        "once more: the timeline keeps no ids to tell.",
+    ),
+]
 
 
 def features(
@@ -20,6 +29,7 @@ def features(
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Where to write.")] = None,
     as_of: AsOf = None,
+    update: Update = False,
     engine: Annotated[str, typer.Option("--engine", help="What scans and sorts: duckdb.")] = "duckdb",
     describe: Annotated[
         bool,
@@ -41,16 +51,16 @@ def features(
         return
     if data is None or out is None:
         raise UsageError("features: --data and --out are needed; or --describe, which says what each feature means")
-    _compute(data, out, as_of, engine, settings)
+    _compute(data, out, as_of, engine, update, settings)
 
 
-def _compute(data: Path, out: Path, as_of: str | None, engine: str, params: Params) -> None:
+def _compute(data: Path, out: Path, as_of: str | None, engine: str, update: bool, params: Params) -> None:
     from channelwise.jobs.features import run_features
 
     if engine not in ENGINES:
         raise UsageError(f"--engine: found '{engine}'; this version has {', '.join(ENGINES)}")
     with progress_bars() as progress:
-        columns = run_features(data, out, read_as_of(as_of), params, progress, now=now())
+        columns = run_features(data, out, read_as_of(as_of), params, progress, now=now(), update=update)
     say(
         f"{out / 'features.parquet'}: {columns} features of each customer; {out / 'describe.csv'} says what each means."
     )

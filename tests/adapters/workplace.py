@@ -1,7 +1,13 @@
 """A small retailer to run every command on: where its files lie, and the words of each command."""
 
+import shutil
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from simulation.config import RetailerConfig
 from simulation.retailer import write_retailer
@@ -43,6 +49,11 @@ class Workplace:
         """Words of `features`."""
         return ["features", "--data", self.data, "--out", out, "--as-of", as_of]
 
+    def update(self, out: Path) -> list[object]:
+        """Words of `features --update` with what happened from `DAY_BEFORE` to `AS_OF`."""
+        day = write_day(self.data, self.folder / "day", DAY_BEFORE, AS_OF)
+        return ["features", "--update", "--data", day, "--out", out, "--as-of", AS_OF]
+
     def train(self) -> list[object]:
         """Words of `train`."""
         words: list[object] = ["train", "--data", self.data, "--as-of", AS_OF, "--registry", self.registry]
@@ -56,6 +67,17 @@ class Workplace:
     def plan(self, out: Path, budget: float = 50.0) -> list[object]:
         """Words of `plan`."""
         return ["plan", "--scores", self.scores, "--out", out, "--budget", budget]
+
+
+def write_day(shop: Path, folder: Path, since: str, until: str) -> Path:
+    """A copy of the shop's tables in `folder` with the interactions in [since, until) alone."""
+    shutil.copytree(shop, folder, dirs_exist_ok=True)
+    (file,) = (folder / "interactions").iterdir()
+    table = pq.read_table(file)
+    bounds = [pa.scalar(datetime.fromisoformat(each), table["occurred_at"].type) for each in (since, until)]
+    kept = pc.and_(pc.greater_equal(table["occurred_at"], bounds[0]), pc.less(table["occurred_at"], bounds[1]))
+    pq.write_table(table.filter(kept), file)
+    return folder
 
 
 def new_workplace(folder: Path) -> Workplace:
