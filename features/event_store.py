@@ -104,7 +104,8 @@ class Coding:
         """Take a codebook that continues the one before."""
         self.codebook = codebook
         self._numbers: dict[tuple[str, str | None, str | None, bool], int] = {
-            tuple(entry): number for number, entry in enumerate(codebook.entries)
+            (entry.kind, entry.channel, entry.category, entry.transactional): number
+            for number, entry in enumerate(codebook.entries)
         }
 
     def number(self, event: Interaction) -> int | None:
@@ -159,8 +160,8 @@ class Coding:
         for name, amount in (("value", event.value), ("cost", event.cost)):
             if amount is not None and not (isfinite(amount) and 0 <= amount <= MAX_AMOUNT_EUR):
                 yield (
-                    f"interactions.{name}: {amount}; expected a finite amount from 0 to {MAX_AMOUNT_EUR:g} EUR; write a "
-                    "refund as the kind returned, with a positive value"
+                    f"interactions.{name}: {amount}; expected a finite amount from 0 to {MAX_AMOUNT_EUR:g} EUR; write "
+                    "a refund as the kind returned, with a positive value"
                 )
         if event.propensity is not None and not 0 < event.propensity <= 1:
             yield (

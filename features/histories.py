@@ -53,9 +53,7 @@ _WIDTHS: Final = {NARROW.mark[0]: (NARROW, 4, 10), WIDE.mark[0]: (WIDE, 8, 18)}
 def fits_narrow(time_us: int, cents: int) -> bool:
     """Whether the narrow form holds this event."""
     return (
-        time_us % US_PER_SECOND == 0
-        and 0 <= time_us <= MAX_SECOND * US_PER_SECOND
-        and -MAX_CENTS <= cents <= MAX_CENTS
+        time_us % US_PER_SECOND == 0 and 0 <= time_us <= MAX_SECOND * US_PER_SECOND and -MAX_CENTS <= cents <= MAX_CENTS
     )
 
 
@@ -141,7 +139,7 @@ def packed(time_us: npt.NDArray[np.int64], code: npt.NDArray[np.uint16], cents: 
         return EMPTY
     narrow = (
         not np.any(time_us % US_PER_SECOND)
-        and 0 <= time_us[0]
+        and time_us[0] >= 0
         and time_us[-1] <= MAX_SECOND * US_PER_SECOND
         and np.abs(cents).max() <= MAX_CENTS
     )

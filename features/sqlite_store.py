@@ -172,7 +172,7 @@ class SqliteStore:
             ORDER BY customer_id, occurred_at_us, identity"""
         with self._storage():
             for row in self._run(query):
-                yield Interaction(*row[:10], bool(row[10]), row[11])
+                yield Interaction._make((*row[:10], bool(row[10]), row[11]))
 
     def close(self) -> None:
         """See `EventStore`."""
