@@ -172,7 +172,8 @@ class RedisStore:
         return self._prefix + customer_id.encode()
 
     def _keys(self) -> Iterable[bytes]:
-        return self._client.scan_iter(match=_literal(self._prefix) + b"*", count=10_000)
+        keys: Iterable[bytes] = self._client.scan_iter(match=_literal(self._prefix) + b"*", count=10_000)
+        return keys
 
     def _code(self, event: Interaction) -> int:
         code = self._coding.number(event)
