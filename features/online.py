@@ -12,16 +12,40 @@ import numpy as np
 import numpy.typing as npt
 
 from contract.errors import UsageError
+from contract.kinds import OPENED
 from features.demographic import MAX_AGE_YEARS, Customers
 from features.event_store import Appended, EventStore, Interaction
-from features.events import NO_ACTION, NO_CATEGORY, US_PER_DAY, Codebook, Events, Spine
-from features.histories import events_of
+from features.events import NO_ACTION, NO_CATEGORY, US_PER_DAY, Codebook, EventCode, Events, Spine
+from features.histories import EMPTY, events_of
 from features.matrix import ACTION, CAMPAIGN_CATEGORY, FeatureSet, Matrix
 from features.sweep import sweep
 
 NO_CANDIDATE: Final = (NO_ACTION,)
 REMEMBERED_QUESTIONS: Final = 1_000
 _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
+
+
+class Use(NamedTuple):
+    """What of a customer's history may be used at the moment, as `permission` decides it for a batch.
+
+    profiling: whether any of it, and the demographics, may; without it the customer is one of whom nothing is known.
+    opened_on: channels whose `opened` rows may, None where the consents know no tracking, and all may.
+    """
+
+    profiling: bool = True
+    opened_on: frozenset[str] | None = None
+
+
+ALL_OF_IT: Final = Use()
+
+
+class Asked(NamedTuple):
+    """A question about one customer; the fields are the arguments of `OnlineFeatures.row`."""
+
+    as_of_us: int
+    actions: tuple[int, ...]
+    category: int
+    use: Use
 
 
 class Question(NamedTuple):
@@ -116,6 +140,7 @@ class OnlineFeatures:
         as_of_us: int,
         actions: tuple[int, ...] = NO_CANDIDATE,
         category: int = NO_CATEGORY,
+        use: Use = ALL_OF_IT,
     ) -> Matrix:
         """(n_actions, n_columns) all columns of a customer; of one without events or demographics where not known.
 
@@ -124,11 +149,13 @@ class OnlineFeatures:
             as_of_us: The moment, microseconds since 1970 UTC; events from it on do not count.
             actions: Candidate actions: `NO_ACTION` or 1 + index of the outbound channel.
             category: Of the campaign at hand, index into the categories of `codebook`, or `NO_CATEGORY`.
+            use: What the customer's consents allow at that moment.
 
         Raises:
             UsageError: An action or the category does not exist.
         """
-        return self._described(self._store.history(customer_id), customer_id, as_of_us, actions, category)
+        asked = Asked(as_of_us, actions, category, use)
+        return self._described(self._store.history(customer_id), customer_id, asked)
 
     def append(
         self,
@@ -136,14 +163,15 @@ class OnlineFeatures:
         as_of_us: int,
         actions: tuple[int, ...] = NO_CANDIDATE,
         category: int = NO_CATEGORY,
+        use: Use = ALL_OF_IT,
     ) -> tuple[Appended, Matrix]:
         """Keep an event and describe its customer with it: `EventStore.append` and `row` in one, with one read less."""
         appended = self._store.append(event)
-        return appended, self._described(appended.history, event.customer_id, as_of_us, actions, category)
+        asked = Asked(as_of_us, actions, category, use)
+        return appended, self._described(appended.history, event.customer_id, asked)
 
-    def _described(
-        self, history: bytes, customer_id: str, as_of_us: int, actions: tuple[int, ...], category: int
-    ) -> Matrix:
+    def _described(self, history: bytes, customer_id: str, asked: Asked) -> Matrix:
+        as_of_us, actions, category, use = asked
         features, question = self._features, self._questions.get((actions, category))
         if question is None:
             question = self._asked(actions, category)
@@ -151,7 +179,9 @@ class OnlineFeatures:
         known = swept + len(features.demographic.columns)
         out = np.empty((n_rows, len(self.names)), np.float32)
         if swept:
-            events = events_of(history, as_of_us - self._lookback_us, as_of_us)
+            events = events_of(history if use.profiling else EMPTY, as_of_us - self._lookback_us, as_of_us)
+            if use.opened_on is not None:
+                events = self._tracked(events, use.opened_on)
             spine = Spine(
                 question.customer, np.array((as_of_us,) * n_rows, np.int64), question.action, question.category
             )
@@ -163,9 +193,19 @@ class OnlineFeatures:
                 self._follow(self._store.codebook)
                 sweep(self._features.program, events, spine, out)
         if known > swept:
-            out[:, swept:known] = self._known.at(customer_id, as_of_us)
+            out[:, swept:known] = self._known.at(customer_id, as_of_us) if use.profiling else nan
         out[:, known:] = question.own
         return out
+
+    def _tracked(self, events: Events, opened_on: frozenset[str]) -> Events:
+        """Without what was opened on other channels than these."""
+        entries = self._store.codebook.entries
+        if events.code.max(initial=0) >= len(entries):
+            entries = self._store.refresh().entries
+        kept = [at for at, code in enumerate(events.code.tolist()) if _may_be_used(entries[code], opened_on)]
+        return Events(
+            0, np.array((0, len(kept)), np.int64), events.time_us[kept], events.code[kept], events.cents[kept]
+        )
 
     def _follow(self, codebook: Codebook) -> None:
         """Compile for codes that were appended; what is computed stays the same."""
@@ -189,3 +229,7 @@ class OnlineFeatures:
             self._questions.clear()
         self._questions[actions, category] = question
         return question
+
+
+def _may_be_used(entry: EventCode, opened_on: frozenset[str]) -> bool:
+    return entry.kind != OPENED or entry.channel in opened_on

@@ -91,6 +91,7 @@ class SqliteStore:
             self._run(f"PRAGMA busy_timeout = {round(1_000 * BUSY_SECONDS)}")
             self._run("PRAGMA journal_mode = WAL")
             self._run(f"PRAGMA synchronous = {'FULL' if durability == 'power' else 'NORMAL'}")
+            self._run("PRAGMA secure_delete = ON")
             self._run(f"PRAGMA cache_size = -{CACHE_KIB}")
             self._run(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
             with self._transaction():
@@ -152,15 +153,13 @@ class SqliteStore:
         return int(taken)
 
     def forget(self, customer_id: str) -> bool:
-        """See `EventStore`. What is removed is overwritten in the file, and the log is written back and cut."""
+        """See `EventStore`. What is removed is overwritten with zeros in the file, and the log is cut."""
         with self._storage():
-            self._run("PRAGMA secure_delete = ON")
             with self._transaction():
                 row = self._run(_FIND, (customer_id,)).fetchone()
                 if row:
                     self._run("DELETE FROM deliveries WHERE number = ?", row[:1])
                     self._run("DELETE FROM histories WHERE number = ?", row[:1])
-            self._run("PRAGMA secure_delete = OFF")
             if row:
                 self._run("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         return row is not None

@@ -1,7 +1,8 @@
 """Every event store holds what a timeline of the same rows holds, and gives the same features bit for bit."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 
 import numpy as np
@@ -15,7 +16,7 @@ from features.event_store import Interaction
 from features.events import Codebook
 from features.histories import EMPTY, events_of
 from features.matrix import learn_features
-from features.online import OnlineFeatures
+from features.online import OnlineFeatures, Use
 from features.spine import candidates
 from features.timeline import build_timeline
 from tests.adapters.event_stores import KINDS_OF_STORE, delivered, store_opener
@@ -92,6 +93,55 @@ def test_any_order_of_arrival_gives_the_history_and_features_of_the_batch(
     stranger = learned.matrix(timeline, candidates(np.array([-1]), moment_us, 1, ACTIONS), known)
     assert online.row("stranger", moment_us, ACTIONS, 1).tobytes() == stranger.tobytes()
     store.close()
+
+
+def test_what_consent_withholds_reaches_nothing(opener, learned, tmp_path):
+    """As a batch by the same consents: c1 no profiling, c2 tracking by e-mail only, the others all."""
+    shown = raw_history(PARAMS, 5, 600)
+    everyone = [f"c{i}" for i in range(CUSTOMERS)]
+    consents: list[tuple[str, str | None, datetime, bool, str]] = [
+        (customer, None, START - timedelta(days=50), customer != "c1", "profiling") for customer in everyone
+    ]
+    consents += [
+        (customer, channel, START - timedelta(days=50), customer != "c2" or channel == "email", "tracking")
+        for customer in everyone
+        for channel in PARAMS.channels
+    ]
+    opened = accepted(shown).with_consents(*consents).opened()
+    timeline = build_timeline(opened, PARAMS, tmp_path / "t", codebook=learned.codebook)
+    known = learned.demographic.table(opened, timeline)
+    plain = accepted(shown).opened()
+    open_known = learned.demographic.table(plain, build_timeline(plain, PARAMS, tmp_path / "u"))
+    store = opener(learned.codebook)
+    for event in delivered(shown.interactions):
+        store.append(event)
+    online = OnlineFeatures(learned, store, open_known, timeline.customer_ids)
+    everything = frozenset(PARAMS.channels)
+    use = {"c1": Use(False, everything), "c2": Use(True, frozenset({"email"}))}
+    moment_us = START_US + DAYS * DAY_US
+    expected = learned.matrix(timeline, candidates(np.arange(CUSTOMERS), moment_us, 1, [1]), known)
+    for customer, row in zip(everyone, expected, strict=True):
+        found = online.row(customer, moment_us, (1,), 1, use.get(customer, Use(True, everything)))
+        assert found[0].tobytes() == row.tobytes()
+        if customer in use:
+            assert online.row(customer, moment_us, (1,), 1)[0].tobytes() != row.tobytes()
+
+
+def test_those_who_append_at_once_lose_nothing_of_each_other(opener):
+    """Two threads, each with a connection of its own, to one customer; every tenth event is both's."""
+    name = "contended"
+    stores = [opener(name=name), opener(name=name)]
+
+    def appended(who: int) -> int:
+        own = ["both" if at % 10 == 0 else str(who) for at in range(200)]
+        rows = (VISIT._replace(occurred_at_us=START_US + at, send_id=send) for at, send in enumerate(own))
+        return sum(stores[who].append(row).added for row in rows)
+
+    with ThreadPoolExecutor(2) as pool:
+        added = list(pool.map(appended, range(2)))
+    assert sum(added) == 380
+    times = events_of(stores[0].history("c0"), *FOREVER).time_us
+    assert times.tolist() == sorted(START_US + at for at in range(200) for _ in range(1 if at % 10 == 0 else 2))
 
 
 @pytest.mark.parametrize("tick_us", [1_000_000, 1])

@@ -12,6 +12,7 @@ from contract.loading import load_params
 from features.histories import events_of, packed
 from features.sqlite_store import SqliteStore
 from tests.adapters.appending import numbered
+from tests.adapters.event_stores import redis_server
 
 PARAMS = load_params()
 APPENDING = Path(__file__).resolve().parents[1] / "adapters" / "appending.py"
@@ -50,3 +51,23 @@ def test_every_acknowledged_event_survives_kill_9_exactly_once(tmp_path):
         assert store.history(f"c{customer}") == packed(np.array(own, np.int64), zeros.astype(np.uint16), zeros)
     assert not store.append(numbered(0)).added
     store.close()
+
+
+def test_every_acknowledged_event_survives_the_kill_of_a_redis_server(tmp_path):
+    from features.redis_store import RedisStore
+
+    number, acknowledged = 0, []
+    for after in ACKNOWLEDGED[:3]:
+        with redis_server(tmp_path) as url:  # killed at the end, with signal 9
+            store = RedisStore(url, PARAMS)
+            for _ in range(after):
+                assert store.append(numbered(number)).added
+                acknowledged.append(number)
+                number += 1
+            store.close()
+    with redis_server(tmp_path) as url:
+        store = RedisStore(url, PARAMS)
+        assert sorted(int(row.send_id or "") for row in store.interactions()) == acknowledged
+        held = sum(len(events_of(store.history(f"c{customer}"), 0, 1 << 62).code) for customer in range(7))
+        assert held == len(acknowledged)
+        store.close()
