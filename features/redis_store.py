@@ -1,0 +1,243 @@
+"""The event store in Redis: for several machines that serve the same customers; computes no feature.
+
+What an acknowledged event survives is the server's to keep: with `appendonly yes` it survives a kill -9 of the server,
+and with `appendfsync always` a power cut; a server that writes no log is refused, unless `volatile=True`. A customer is
+one hash: its fields are the history, one delivered row an identity, and one identity an event id.
+
+An append reads the customer's history, puts the event in its place, and writes on condition that the history is still
+the one that was read; of two who append to one customer at once, one tries again.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from typing import Any, Final
+
+from contract.errors import ArtefactError, RefusedError, StorageError, UsageError
+from contract.params import Params
+from features.encoding import codebook_from_tree, codebook_to_tree, stable_json
+from features.event_store import (
+    VERSION,
+    Appended,
+    Coding,
+    Interaction,
+    codebook_to_fill,
+    conflicting_id,
+    identity,
+    opened_codebook,
+)
+from features.events import Codebook
+from features.histories import EMPTY, inserted
+from features.sqlite_store import filled
+from features.timeline import Timeline
+
+HISTORY: Final = b"h"
+ROW: Final = b"r"
+EVENT_ID: Final = b"i"
+ATTEMPTS: Final = 1_000
+FILL_CUSTOMERS: Final = 1_000
+
+_COMPARE_AND_SET: Final = """
+local held = redis.call('HGET', KEYS[1], ARGV[1])
+if (held or '') ~= ARGV[2] then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], unpack(ARGV, 3))
+return 1
+"""
+"""Set the first field and more of them, if the first is as expected; a field that is not there is empty."""
+
+
+class RedisStore:
+    """See `EventStore`. One object may be used by several threads."""
+
+    def __init__(
+        self,
+        url: str,
+        params: Params,
+        *,
+        codebook: Codebook | None = None,
+        prefix: str = "channelwise",
+        volatile: bool = False,
+    ) -> None:
+        """Connect to the store, or make it.
+
+        Args:
+            url: Of the server and its database, such as redis://localhost:6379/0.
+            params: Declares kinds and channels.
+            codebook: One whose numbers must stay, such as a trained bundle's.
+            prefix: First part of every key, so that stores can share a server.
+            volatile: Take a server that writes no log.
+
+        Raises:
+            ArtefactError: The store is of another version.
+            RefusedError: The server writes no log.
+            StorageError: There is no server, or it does not take writes.
+            UsageError: redis is not installed, or the store's codebook is no continuation of the one given.
+        """
+        self._client = _client(url)
+        self._meta = f"{prefix}:meta".encode()
+        self._prefix = f"{prefix}:customer:".encode()
+        self._set = self._client.register_script(_COMPARE_AND_SET)
+        with self._storage():
+            if not volatile and not self._client.info("persistence").get("aof_enabled"):
+                raise RefusedError(
+                    "event store: the Redis server writes no log (aof_enabled is 0), so no acknowledged event would "
+                    "survive it; set appendonly yes, or open the store with volatile=True"
+                )
+            self._check_version()
+            held = self._held()
+            self._coding = Coding(params, opened_codebook(held and held[1], codebook))
+            self._grow(lambda: opened_codebook(self._coding.codebook, codebook) or self._coding.codebook)
+
+    @property
+    def codebook(self) -> Codebook:
+        """See `EventStore`."""
+        return self._coding.codebook
+
+    def append(self, event: Interaction) -> Appended:
+        """See `EventStore`."""
+        cents = self._coding.checked(event)
+        key, own = self._key(event.customer_id), identity(event)
+        row = stable_json(event[1:]).encode()
+        named = [] if event.event_id is None else [EVENT_ID + event.event_id.encode()]
+        with self._storage():
+            for _ in range(ATTEMPTS):
+                held, known, *ids = self._client.hmget(key, [HISTORY, ROW + own, *named])
+                if ids and ids[0] not in (None, own):
+                    raise conflicting_id(event)
+                if known is not None:
+                    return Appended(False, held)
+                after = inserted(held or EMPTY, event.occurred_at_us, self._code(event), cents)
+                fields = [HISTORY, held or b"", after, ROW + own, row]
+                if named:
+                    fields += [named[0], own]
+                if self._set(keys=[key], args=fields):
+                    return Appended(True, after)
+        raise StorageError(
+            f"event store: customer '{event.customer_id}' was written by others {ATTEMPTS} times in a row; deliver the "
+            "event again"
+        )
+
+    def history(self, customer_id: str) -> bytes:
+        """See `EventStore`."""
+        with self._storage():
+            held: bytes | None = self._client.hget(self._key(customer_id), HISTORY)
+        return EMPTY if held is None else held
+
+    def refresh(self) -> Codebook:
+        """See `EventStore`."""
+        with self._storage():
+            held = self._held()
+        if held and held[1] != self._coding.codebook:
+            self._coding.use(held[1])
+        return self._coding.codebook
+
+    def fill(self, timeline: Timeline) -> int:
+        """See `EventStore`."""
+        taken = 0
+        with self._storage():
+            n_customers = sum(1 for _ in self._keys())
+            self._grow(lambda: codebook_to_fill(self._coding.codebook, timeline, n_customers))
+            rows = filled(timeline)
+            while batch := list(islice(rows, FILL_CUSTOMERS)):
+                with self._client.pipeline(transaction=False) as pipeline:
+                    for customer_id, history in batch:
+                        pipeline.hset(self._key(customer_id), HISTORY, history)
+                    pipeline.execute()
+                taken += len(batch)
+        return taken
+
+    def forget(self, customer_id: str) -> bool:
+        """See `EventStore`. The server's log holds what was written until it is rewritten, which this asks for."""
+        with self._storage():
+            known = bool(self._client.delete(self._key(customer_id)))
+            if known and not self._client.info("persistence").get("aof_rewrite_in_progress"):
+                self._client.bgrewriteaof()
+        return known
+
+    def interactions(self) -> Iterator[Interaction]:
+        """See `EventStore`."""
+        with self._storage():
+            for key in sorted(self._keys()):
+                customer_id = key[len(self._prefix) :].decode()
+                rows = [json.loads(row) for _, row in self._client.hscan_iter(key, match=ROW + b"*")]
+                for row in sorted(rows, key=_row_order):
+                    yield Interaction(customer_id, *row)
+
+    def close(self) -> None:
+        """See `EventStore`."""
+        self._client.close()
+
+    def _key(self, customer_id: str) -> bytes:
+        return self._prefix + customer_id.encode()
+
+    def _keys(self) -> Iterable[bytes]:
+        keys: Iterable[bytes] = self._client.scan_iter(match=_literal(self._prefix) + b"*", count=10_000)
+        return keys
+
+    def _code(self, event: Interaction) -> int:
+        code = self._coding.number(event)
+        if code is None:
+            self._grow(lambda: self._coding.grown(event))
+            code = self._coding.number(event)
+            assert code is not None
+        return code
+
+    def _grow(self, wanted: Any) -> None:
+        """Make the codebook what `wanted` says of the one that is held, whoever else appends to it."""
+        for _ in range(ATTEMPTS):
+            held = self._held()
+            if held:
+                self._coding.use(held[1])
+            codebook = wanted()
+            text = stable_json(codebook_to_tree(codebook)).encode()
+            if self._set(keys=[self._meta], args=[b"codebook", held[0] if held else b"", text]):
+                self._coding.use(codebook)
+                return
+        raise StorageError(f"event store: the codebook was written by others {ATTEMPTS} times in a row; deliver again")
+
+    def _held(self) -> tuple[bytes, Codebook] | None:
+        text: bytes | None = self._client.hget(self._meta, "codebook")
+        return (text, codebook_from_tree(json.loads(text))) if text else None
+
+    def _check_version(self) -> None:
+        self._client.hsetnx(self._meta, "version", str(VERSION))
+        found = self._client.hget(self._meta, "version")
+        if found != str(VERSION).encode():
+            raise ArtefactError(
+                f"event store: {self._meta.decode()} is of version {found.decode()}; expected {VERSION}; fill a new one"
+            )
+
+    @contextmanager
+    def _storage(self) -> Iterator[None]:
+        from redis.exceptions import RedisError
+
+        try:
+            yield
+        except RedisError as error:
+            raise StorageError(
+                f"event store: Redis cannot be read or written ({error}); the last event may or may not be kept; "
+                "see to the server, and deliver it again: it counts once"
+            ) from error
+
+
+def _client(url: str) -> Any:
+    try:
+        import redis
+    except ImportError as error:
+        raise UsageError(
+            "event store: the package redis is not installed; pip install 'channelwise[redis]', or use SQLite"
+        ) from error
+    try:
+        return redis.Redis.from_url(url)
+    except ValueError as error:
+        raise UsageError(f"event store: '{url}' ({error}); expected such as redis://localhost:6379/0") from error
+
+
+def _literal(pattern: bytes) -> bytes:
+    """A text as a pattern that matches it alone."""
+    return b"".join(b"\\" + bytes((byte,)) if byte in b"*?[]^\\" else bytes((byte,)) for byte in pattern)
+
+
+def _row_order(row: list[Any]) -> tuple[int, str]:
+    return row[0], repr(row)
