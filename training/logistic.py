@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.artefact import Floats, Ints, Matrix
-from models.boosting import Table
+from models.tables import Rows, Table, mapped
 
 _MOST_ROWS = 40_000
 _CLIP = 4.0
@@ -70,12 +70,15 @@ class Logistic:
     encoding: Encoding
     model: Any
 
-    def predict(self, matrix: Matrix) -> Floats:
+    def predict(self, table: Rows) -> Floats:
         """Probability of a response, (n,)."""
+        return mapped(table, self._predicted)
+
+    def _predicted(self, matrix: Matrix) -> Floats:
         return np.asarray(self.model.predict_proba(self.encoding.apply(matrix))[:, 1], dtype=np.float64)
 
 
-def fit_logistic(table: Table, outcome: npt.NDArray[np.generic], seed: int) -> Logistic | None:
+def fit_logistic(table: Rows, outcome: npt.NDArray[np.generic], seed: int) -> Logistic | None:
     """A ridge logistic regression of the outcome (n,) on all columns; None where every outcome is alike.
 
     More than 40,000 rows are sampled: its few weights gain nothing from more.
@@ -87,7 +90,8 @@ def fit_logistic(table: Table, outcome: npt.NDArray[np.generic], seed: int) -> L
         rows = np.sort(np.random.default_rng(seed).choice(len(rows), _MOST_ROWS, replace=False))
     if len(np.unique(outcome[rows])) < 2:
         return None
-    sample = table.rows(rows)
+    chosen = table.rows(rows)
+    sample = Table(chosen.matrix, chosen.names, chosen.categorical, chosen.customer)
     encoding = _learned_encoding(sample)
     model = LogisticRegression(C=0.1, tol=1e-3, max_iter=500)
     model.fit(encoding.apply(sample.matrix), outcome[rows])
