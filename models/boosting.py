@@ -67,7 +67,8 @@ def watched_dataset(
 ) -> lgb.Dataset:
     """More rows, binned block by block as those of the reference were."""
     w = None if weight is None else weight.astype(np.float32)
-    return reference.create_valid(Batches(table), label.astype(np.float32), weight=w)
+    params = reference.get_params()
+    return reference.create_valid(Batches(table), label.astype(np.float32), weight=w, params=params)
 
 
 def _binned(table: Rows, label: npt.NDArray[np.generic], weight: Floats | None, threads: int) -> lgb.Dataset:
