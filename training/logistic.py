@@ -45,8 +45,9 @@ def _signed_log(values: Matrix) -> Floats:
 def _learned_encoding(table: Table) -> Encoding:
     codes = [i for i, name in enumerate(table.names) if name in set(table.categorical)]
     numeric = [i for i in range(len(table.names)) if i not in codes and not np.isnan(table.matrix[:, i]).all()]
-    values = _signed_log(table.matrix[:, numeric])
-    mean, deviation = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
+    # One column at a time: the widened copies of all would be the most that a training holds.
+    moments = [(np.nanmean(v), np.nanstd(v)) for v in (_signed_log(table.matrix[:, i]) for i in numeric)]
+    mean, deviation = np.array(moments).reshape(-1, 2).T
     varies = deviation > 0
     missing = np.isnan(table.matrix[:, numeric]).any(axis=0)
     return Encoding(
@@ -94,5 +95,5 @@ def fit_logistic(table: Rows, outcome: npt.NDArray[np.generic], seed: int) -> Lo
     sample = Table(chosen.matrix, chosen.names, chosen.categorical, chosen.customer)
     encoding = _learned_encoding(sample)
     model = LogisticRegression(C=0.1, tol=1e-3, max_iter=500)
-    model.fit(encoding.apply(sample.matrix), outcome[rows])
+    model.fit(mapped(sample, encoding.apply), outcome[rows])
     return Logistic(encoding, model)
