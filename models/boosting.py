@@ -1,7 +1,7 @@
 """The one way this package fits LightGBM: deterministic, on shared data, with every leaf guarded; saves no file."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,8 +9,9 @@ import lightgbm as lgb
 import numpy as np
 import numpy.typing as npt
 
-from models.artefact import Artefact, Floats, Ints, Matrix
+from models.artefact import Artefact, Floats, Ints
 from models.leaves import GuardedModel, guard_leaves
+from models.tables import Batches, Rows, mapped
 
 
 class Recipe(Artefact):
@@ -23,26 +24,6 @@ class Recipe(Artefact):
     lambda_l2: float = 5.0
     feature_fraction: float = 0.3
     category_smooth: float = 20.0
-
-
-@dataclass(frozen=True)
-class Table:
-    """Rows to learn from: matrix float32 (n, p) with the columns' names, and the customer of each row (n,)."""
-
-    matrix: Matrix
-    names: Sequence[str]
-    categorical: Sequence[str]
-    customer: Ints
-
-    def rows(self, keep: Ints) -> "Table":
-        """The given rows."""
-        return Table(self.matrix[keep], self.names, self.categorical, self.customer[keep])
-
-    def columns(self, keep: Sequence[int]) -> "Table":
-        """The given columns, of all rows."""
-        names = [self.names[i] for i in keep]
-        matrix = np.ascontiguousarray(self.matrix[:, list(keep)])
-        return Table(matrix, names, [name for name in names if name in self.categorical], self.customer)
 
 
 @dataclass(frozen=True)
@@ -60,10 +41,38 @@ _LOG = logging.getLogger("channelwise.lightgbm")
 _BINNING: dict[str, Any] = {"max_bin": 255, "min_data_in_bin": 10, "feature_pre_filter": False, "verbosity": -1}
 
 
-def dataset(table: Table, label: npt.NDArray[np.generic], weight: Floats | None, threads: int) -> lgb.Dataset:
-    """The table binned once; fits with different recipes share it."""
+# The bounds of bins are learned from a sample: at most so many rows, a quarter of them, or all where there are few.
+_MOST_SAMPLED, _SAMPLED_SHARE, _LEAST_SAMPLED = 200_000, 4, 50_000
+
+
+def sampled_rows(rows: int) -> Ints:
+    """Evenly spaced rows from which the bounds of bins are learned, ascending; all of them where there are few."""
+    most = min(_MOST_SAMPLED, max(_LEAST_SAMPLED, rows // _SAMPLED_SHARE))
+    return np.arange(min(rows, most), dtype=np.int64) * rows // max(1, min(rows, most))
+
+
+def dataset(table: Rows, label: npt.NDArray[np.generic], weight: Floats | None, threads: int) -> lgb.Dataset:
+    """The table binned once, block by block; fits with different recipes share it."""
     # A booster that was read from text resets LightGBM's own verbosity; what it then remarks goes to the debug log.
     lgb.register_logger(_LOG, info_method_name="debug", warning_method_name="debug")
+    sample = sampled_rows(len(label))
+    if len(sample) == len(label):
+        return _binned(table, label, weight, threads)
+    reference = _binned(table.rows(sample), label[sample], None, threads)
+    return watched_dataset(reference, table, label, weight).construct()
+
+
+def watched_dataset(
+    reference: lgb.Dataset, table: Rows, label: npt.NDArray[np.generic], weight: Floats | None
+) -> lgb.Dataset:
+    """More rows, binned block by block as those of the reference were."""
+    w = None if weight is None else weight.astype(np.float32)
+    params = reference.get_params()
+    return reference.create_valid(Batches(table), label.astype(np.float32), weight=w, params=params)
+
+
+def _binned(table: Rows, label: npt.NDArray[np.generic], weight: Floats | None, threads: int) -> lgb.Dataset:
+    """The table binned from one matrix, with bounds of bins learned from it."""
     made = lgb.Dataset(
         table.matrix,
         label.astype(np.float32),
@@ -142,7 +151,13 @@ def _lightgbm_parameters(recipe: Recipe, classes: int, seed: int, threads: int) 
     }
 
 
-def guarded(booster: lgb.Booster, trees: int, table: Table, least_customers: int, threads: int) -> GuardedModel:
+def predicted(text: str, table: Rows, threads: int) -> Floats:
+    """What a model says of every row, (n,) or (n, classes)."""
+    booster = lgb.Booster(model_str=text)
+    return mapped(table, lambda block: np.asarray(booster.predict(block, num_threads=threads), dtype=np.float64))
+
+
+def guarded(booster: lgb.Booster, trees: int, table: Rows, least_customers: int, threads: int) -> GuardedModel:
     """The first `trees` rounds of the booster as text, with at least `least_customers` behind every leaf."""
     cut = lgb.Booster(model_str=booster.model_to_string(num_iteration=trees))
-    return guard_leaves(cut, table.matrix, table.customer, least_customers, threads)
+    return guard_leaves(cut, table, least_customers, threads)

@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -121,8 +122,7 @@ class Bundle:
 
     def judged_response(self, matrix: Matrix) -> Floats:
         """`predict_response` of the model before its last fit, for a fair comparison on rows that it never saw."""
-        text = self.texts.get(JUDGED, self.texts[RESPONSE])
-        raw = np.asarray(lgb.Booster(model_str=text).predict(matrix, num_threads=self.threads), dtype=np.float64)
+        raw = np.asarray(self._judged.predict(matrix, num_threads=self.threads), dtype=np.float64)
         return self.manifest.response_calibration.apply(raw)
 
     def response_bounds(self, probability: Floats, matrix: Matrix, level: float) -> tuple[Floats, Floats]:
@@ -161,6 +161,10 @@ class Bundle:
             tree = json.loads(_canonical(self.manifest))
             tree["checksum"] = _digest(_canonical(self.manifest))
             (part / MANIFEST).write_text(json.dumps(tree, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+    @cached_property
+    def _judged(self) -> lgb.Booster:
+        return lgb.Booster(model_str=self.texts.get(JUDGED, self.texts[RESPONSE]))
 
     def _actions(self, matrix: Matrix) -> Ints:
         return matrix[:, self.names.index("action")].astype(np.int64)

@@ -12,9 +12,9 @@ import lightgbm as lgb
 import numba
 import numpy as np
 
-from models.artefact import Ints, Matrix
+from models.artefact import Ints
+from models.tables import Rows
 
-_BLOCK_ROWS = 100_000
 _NODE_FIELDS = ("split_feature", "split_gain", "threshold", "decision_type", "left_child", "right_child")
 _INNER_FIELDS = ("internal_value", "internal_weight", "internal_count")
 _LEAF_FIELDS = ("leaf_value", "leaf_weight", "leaf_count")
@@ -41,33 +41,34 @@ def _count_customers(leaf, customer, count, seen):  # type: ignore[no-untyped-de
                 count[t, node] += 1
 
 
-def customers_per_leaf(booster: lgb.Booster, matrix: Matrix, customer: Ints, threads: int) -> Ints:
+def customers_per_leaf(booster: lgb.Booster, table: Rows, threads: int) -> Ints:
     """Distinct customers in each leaf, (n_trees, most leaves).
 
     Args:
         booster: the model.
-        matrix: (n, p), the training rows.
-        customer: (n,), the customer of each row, in any order.
+        table: the training rows, with customers in any order.
         threads: of the prediction.
     """
-    order = np.argsort(customer, kind="stable")
+    if np.any(np.diff(table.customer) < 0):
+        table = table.rows(np.argsort(table.customer, kind="stable"))
     leaves = max((tree["num_leaves"] for tree in booster.dump_model()["tree_info"]), default=1)
     count = np.zeros((booster.num_trees(), leaves), dtype=np.int64)
     seen = np.full(count.shape, -1, dtype=np.int64)
-    for start in range(0, len(order), _BLOCK_ROWS):
-        rows = order[start : start + _BLOCK_ROWS]
-        leaf = np.asarray(booster.predict(matrix[rows], pred_leaf=True, num_threads=threads)).astype(np.int32)
-        _count_customers(leaf.reshape(len(rows), -1), customer[rows], count, seen)
+    start = 0
+    for block in table.blocks():
+        leaf = np.asarray(booster.predict(block, pred_leaf=True, num_threads=threads)).astype(np.int32)
+        _count_customers(leaf.reshape(len(block), -1), table.customer[start : start + len(block)], count, seen)
+        start += len(block)
     return count
 
 
-def guard_leaves(booster: lgb.Booster, matrix: Matrix, customer: Ints, least: int, threads: int) -> GuardedModel:
+def guard_leaves(booster: lgb.Booster, table: Rows, least: int, threads: int) -> GuardedModel:
     """The booster as text, with every split undone that led to a leaf of fewer than `least` distinct customers.
 
-    Rows of `matrix` (n, p) and `customer` (n,) are those that the booster was trained on.
+    The table holds the rows that the booster was trained on.
     """
     text = clear_feature_infos(booster.model_to_string())
-    counts = customers_per_leaf(booster, matrix, customer, threads)
+    counts = customers_per_leaf(booster, table, threads)
     undone = 0
     # A merged leaf holds the customers of both parts but could, with overlapping parts, still be too small: repeat.
     while True:
@@ -77,7 +78,7 @@ def guard_leaves(booster: lgb.Booster, matrix: Matrix, customer: Ints, least: in
             return GuardedModel(text, undone, fewest)
         text, more = _prune(text, counts, least)
         undone += more
-        counts = customers_per_leaf(lgb.Booster(model_str=text), matrix, customer, threads)
+        counts = customers_per_leaf(lgb.Booster(model_str=text), table, threads)
 
 
 def clear_feature_infos(text: str) -> str:

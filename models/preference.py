@@ -9,12 +9,12 @@ on the action taken: the action is the answer.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import lightgbm as lgb
 import numpy as np
 
 from models.artefact import Floats, Ints
-from models.boosting import Recipe, Table, boost, dataset, guarded
+from models.boosting import Recipe, boost, dataset, guarded, predicted, watched_dataset
 from models.calibration import MulticlassMap, Unchanged, choose_multiclass
+from models.tables import Rows
 
 _WEIGHT_CAP = 50.0
 _SMOOTHING = 1.0
@@ -24,7 +24,7 @@ _SMOOTHING = 1.0
 class Labelled:
     """Rows with the channel that followed: table (n, p), label (n,) index into the channels, weight (n,)."""
 
-    table: Table
+    table: Rows
     label: Ints
     weight: Floats
 
@@ -75,14 +75,10 @@ def fit_preference(
         return _fixed(learn, classes, channels)
     k = len(classes)
     data = dataset(learn.table, learn.label, learn.weight, threads)
-    watched = data.create_valid(
-        judge.table.matrix, judge.label.astype(np.float32), weight=judge.weight.astype(np.float32)
-    )
+    watched = watched_dataset(data, judge.table, judge.label, judge.weight)
     booster, trees, _ = boost(data, recipe, classes=k, watched=watched, seed=seed, threads=threads)
     model = guarded(booster, trees, learn.table, least, threads)
-    shares = np.asarray(
-        lgb.Booster(model_str=model.text).predict(judge.table.matrix, num_threads=threads), dtype=np.float64
-    )
+    shares = predicted(model.text, judge.table, threads)
     calibration = choose_multiclass(shares, judge.label, judge.weight, judge.table.customer)
     return FittedPreference(model.text, classes, calibration, None, trees, model.undone_splits)
 

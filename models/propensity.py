@@ -4,12 +4,15 @@ A small multiclass LightGBM of the action on what was known of the customer and 
 halves by customer, so that no decision is judged by a model that saw its customer.
 """
 
+from dataclasses import dataclass
+
 import lightgbm as lgb
 import numpy as np
 import numpy.typing as npt
 
-from models.artefact import Floats, Ints
-from models.boosting import Recipe, Table, boost, dataset
+from models.artefact import Floats, Ints, Matrix
+from models.boosting import Recipe, boost, dataset
+from models.tables import Rows, Table
 
 _RECIPE = Recipe(trees=30, learning_rate=0.15, leaves=7, rows_per_leaf=100, feature_fraction=0.5)
 _MOST_ROWS = 30_000
@@ -17,7 +20,7 @@ _LEAST = 1e-4
 
 
 def estimate_propensities(
-    table: Table,
+    table: Rows,
     action: Ints,
     time_us: Ints,
     typical: npt.NDArray[np.bool_],
@@ -38,8 +41,6 @@ def estimate_propensities(
         threads: of the fit.
     """
     day = ((time_us - time_us.min()) / 86_400_000_000).astype(np.float32)
-    matrix = np.column_stack([table.matrix, day])
-    dated = Table(matrix, [*table.names, "calendar_day"], table.categorical, table.customer)
     taken = np.unique(action)
     label = np.searchsorted(taken, action)
     result = np.zeros((len(action), n_actions))
@@ -50,7 +51,7 @@ def estimate_propensities(
     random = np.random.default_rng(seed)
     for each in (0, 1):
         outside, inside = np.flatnonzero((half != each) & typical), np.flatnonzero(half == each)
-        shares = _fitted(dated, label, len(taken), _sampled(outside, random), inside, seed, threads)
+        shares = _fitted(_Log(table, day, label), len(taken), _sampled(outside, random), inside, seed, threads)
         result[np.ix_(inside, taken)] = shares
     return result
 
@@ -59,21 +60,43 @@ def _sampled(rows: Ints, random: np.random.Generator) -> Ints:
     return rows if len(rows) <= _MOST_ROWS else np.sort(random.choice(rows, _MOST_ROWS, replace=False))
 
 
-def _fitted(table: Table, label: Ints, classes: int, learn: Ints, apply: Ints, seed: int, threads: int) -> Floats:
+@dataclass(frozen=True)
+class _Log:
+    """Decisions: what was known, the day since the first (n,), and the action taken as a class (n,)."""
+
+    table: Rows
+    day: Matrix
+    label: Ints
+
+    def dated(self, keep: Ints) -> Table:
+        """The given rows in memory, with the day as one more column."""
+        rows = self.table.rows(keep)
+        matrix = np.column_stack([rows.matrix, self.day[keep]])
+        return Table(matrix, [*rows.names, "calendar_day"], rows.categorical, rows.customer)
+
+    def predicted(self, booster: lgb.Booster, keep: Ints, threads: int) -> Floats:
+        """What a booster of dated rows says of the given ones, block by block."""
+        parts, at = [], 0
+        for block in self.table.rows(keep).blocks():
+            dated = np.column_stack([block, self.day[keep[at : at + len(block)]]])
+            parts.append(np.asarray(booster.predict(dated, num_threads=threads), dtype=np.float64))
+            at += len(block)
+        return np.concatenate(parts)
+
+
+def _fitted(log: _Log, classes: int, learn: Ints, apply: Ints, seed: int, threads: int) -> Floats:
     if len(learn) == 0 or len(apply) == 0:
-        return np.tile(np.bincount(label, minlength=classes) / len(label), (len(apply), 1))
+        return np.tile(np.bincount(log.label, minlength=classes) / len(log.label), (len(apply), 1))
     if classes == 2:
-        booster = _booster(table, label, 1, learn, seed, threads)
-        one = np.asarray(booster.predict(table.matrix[apply], num_threads=threads), dtype=np.float64)
+        one = log.predicted(_booster(log, 1, learn, seed, threads), apply, threads)
         shares = np.column_stack([1 - one, one])
     else:
-        booster = _booster(table, label, classes, learn, seed, threads)
-        shares = np.asarray(booster.predict(table.matrix[apply], num_threads=threads), dtype=np.float64)
+        shares = log.predicted(_booster(log, classes, learn, seed, threads), apply, threads)
     shares = np.maximum(shares, _LEAST)
     result: Floats = shares / shares.sum(axis=1, keepdims=True)
     return result
 
 
-def _booster(table: Table, label: Ints, classes: int, learn: Ints, seed: int, threads: int) -> lgb.Booster:
-    data = dataset(table.rows(learn), label[learn], None, threads)
+def _booster(log: _Log, classes: int, learn: Ints, seed: int, threads: int) -> lgb.Booster:
+    data = dataset(log.dated(learn), log.label[learn], None, threads)
     return boost(data, _RECIPE, classes=classes, watched=None, seed=seed, threads=threads)[0]

@@ -1,6 +1,7 @@
 """The model card as text: what a data scientist asks first, and what the data cannot carry; computes nothing."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from textwrap import wrap
 
 from training.evaluation import Quality
 from training.policy_value import Estimate, PolicyValue
@@ -31,6 +32,18 @@ def _rows(report: TrainingReport) -> Iterator[str]:
     left_out = ", ".join(f"{count:,} {reason}" for reason, count in report.left_out.items() if count)
     yield f"Left out: {left_out or 'none'}"
     yield f"Split: {report.split_note}"
+    found = report.selection
+    yield (
+        f"Columns: {len(found.kept)} read; left out, as they tell nothing on the rows that learn: "
+        f"{len(found.constant)} constant, {len(found.duplicate_of)} copies of another"
+    )
+    yield from _listed("constant", found.constant)
+    yield from _listed("copies", [f"{name} (of {other})" for name, other in found.duplicate_of.items()])
+
+
+def _listed(what: str, names: Sequence[str]) -> Iterator[str]:
+    if names:
+        yield from wrap(f"{what}: {', '.join(names)}", 110, initial_indent="  ", subsequent_indent="    ")
 
 
 def _rates(report: TrainingReport) -> Iterator[str]:

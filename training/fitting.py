@@ -2,21 +2,22 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import lightgbm as lgb
 import numpy as np
 
 from contract.kinds import Role
-from features.catalogue import subjects
-from features.grammar import Count, Sum
 from models.artefact import Floats, Ints, Matrix
-from models.boosting import Recipe, boost, dataset, guarded
+from models.boosting import Recipe, boost, dataset, guarded, predicted
 from models.calibration import BinaryMap, choose_binary
 from models.intervals import History
 from models.leaves import GuardedModel
 from models.margin import Margin, fit_margin, fixed_margin
 from models.preference import FittedPreference, Labelled, exposure_weights, fit_preference, refit_preference
+from models.tables import mapped
+from training.columns import events_read, purchases_read
 from training.search import Task, search_recipe
 from training.splits import sample_customers
 from training.study import Part, Study
@@ -45,8 +46,11 @@ class Models:
 
     def predict(self, matrix: Matrix, threads: int) -> Floats:
         """Calibrated response of each row of (n, p), shape (n,)."""
-        booster = lgb.Booster(model_str=self.response.text)
-        return self.calibration.apply(np.asarray(booster.predict(matrix, num_threads=threads), dtype=np.float64))
+        return self.calibration.apply(np.asarray(self._booster.predict(matrix, num_threads=threads), dtype=np.float64))
+
+    @cached_property
+    def _booster(self) -> lgb.Booster:
+        return lgb.Booster(model_str=self.response.text)
 
 
 def fit_models(
@@ -68,8 +72,8 @@ def fit_models(
     found = search_recipe(task, study.profile, storage, name, told)
     least = params.training.min_customers_per_leaf
     response = guarded(found.booster, found.trees, learn.table, least, params.threads)
-    raw = lgb.Booster(model_str=response.text).predict(choose.table.matrix, num_threads=params.threads)
-    calibration = choose_binary(np.asarray(raw, dtype=np.float64), choose.response, choose.table.customer)
+    raw = predicted(response.text, choose.table, params.threads)
+    calibration = choose_binary(raw, choose.response, choose.table.customer)
     contact, engagement = (
         fit_preference(
             _labelled(study, learn, head, propensity),
@@ -143,20 +147,19 @@ def _margin(study: Study, part: Part) -> Margin:
     target = study.params.target
     if target.worth_eur is not None:
         return fixed_margin(target.worth_eur)
-    year = study.params.features.windows_days[-1]
-    purchases = subjects(study.params).purchases
-    value, count = (_position(study, feature.name) for feature in (Sum(purchases, year), Count(purchases, year)))
+    value, count = (_position(study, name) for name in purchases_read(study.params))
     rows = np.flatnonzero(part.response > 0)[:_MARGIN_ROWS]
-    return fit_margin(part.table.matrix[rows], part.margin_eur[rows], value, count)
+    return fit_margin(part.table.rows(rows).matrix, part.margin_eur[rows], value, count)
 
 
 def _history(study: Study, part: Part) -> History:
     """Strata by the events of the longest window; the median among those with any parts short from long."""
-    year = study.params.features.windows_days[-1]
-    s = subjects(study.params)
-    found = [_position(study, Count(events, year).name) for events in (s.sends, s.answers, s.steps)]
+    found = [_position(study, name) for name in events_read(study.params)]
     columns: tuple[int, ...] = tuple(position for position in found if position is not None)
-    events: Floats = np.nansum(part.table.matrix[:, list(columns)].astype(np.float64), axis=1)
+    if not columns:
+        return History(columns=(), long_from=1.0)
+    read = part.table.columns(sorted(columns))
+    events: Floats = mapped(read, lambda block: np.nansum(block.astype(np.float64), axis=1))
     some = events[events > 0]
     return History(columns=columns, long_from=float(np.median(some)) if len(some) else 1.0)
 

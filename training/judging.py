@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 
-import lightgbm as lgb
 import numpy as np
 
-from models.artefact import Floats, Ints, Matrix
+from models.artefact import Floats, Ints
+from models.boosting import predicted
 from models.evidence import Evidence
 from models.preference import FittedPreference
+from models.tables import Rows, mapped
 from training.baselines import fixed_policies, history_policies, open_channels
 from training.evaluation import Judged
 from training.fitting import Models, held_out_labels
@@ -38,11 +39,11 @@ class PreferenceQuality:
 def judge_response(study: Study, models: Models, part: Part, rates: Floats, logistic: Logistic | None) -> Judged:
     """What model, base rates and regression say about the rows of a held-out part."""
     predictors = {
-        CHALLENGER: models.predict(part.table.matrix, study.params.threads),
+        CHALLENGER: mapped(part.table, lambda block: models.predict(block, study.params.threads)),
         BASE_RATES: rates[part.action],
     }
     if logistic is not None:
-        predictors[LOGISTIC] = logistic.predict(part.table.matrix)
+        predictors[LOGISTIC] = logistic.predict(part.table)
     return Judged(part.action, part.response, predictors)
 
 
@@ -59,7 +60,7 @@ def judge_preference(
         return None
     rows = labelled.rows(keep)
     label = np.searchsorted(np.array(fitted.classes), rows.label)
-    predicted = _shares(fitted, rows.table.matrix, study.params.threads)
+    shown = _shares(fitted, rows.table, study.params.threads)
     fixed = np.tile(shares[list(fitted.classes)] / shares[list(fitted.classes)].sum(), (len(keep), 1))
     share = rows.weight / rows.weight.sum()
 
@@ -69,7 +70,7 @@ def judge_preference(
     def top_1(p: Floats) -> float:
         return float(share @ (p.argmax(axis=1) == label))
 
-    return PreferenceQuality(len(keep), loss(predicted), loss(fixed), top_1(predicted), top_1(fixed))
+    return PreferenceQuality(len(keep), loss(shown), loss(fixed), top_1(shown), top_1(fixed))
 
 
 def learned_shares(study: Study, part: Part, head: str, propensity: Floats) -> Floats:
@@ -80,11 +81,10 @@ def learned_shares(study: Study, part: Part, head: str, propensity: Floats) -> F
     return result
 
 
-def _shares(fitted: FittedPreference, matrix: Matrix, threads: int) -> Floats:
+def _shares(fitted: FittedPreference, table: Rows, threads: int) -> Floats:
     if fitted.text is None:
-        return np.tile(np.array(fitted.fixed), (len(matrix), 1))
-    raw = lgb.Booster(model_str=fitted.text).predict(matrix, num_threads=threads)
-    return fitted.calibration.apply(np.asarray(raw, dtype=np.float64))
+        return np.tile(np.array(fitted.fixed), (len(table.customer), 1))
+    return fitted.calibration.apply(predicted(fitted.text, table, threads))
 
 
 def judge_policies(study: Study, models: Models, rows: Ints, evidence: tuple[Evidence, ...]) -> tuple[PolicyValue, ...]:

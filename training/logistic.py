@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.artefact import Floats, Ints, Matrix
-from models.boosting import Table
+from models.tables import Rows, Table, mapped
 
 _MOST_ROWS = 40_000
 _CLIP = 4.0
@@ -45,8 +45,9 @@ def _signed_log(values: Matrix) -> Floats:
 def _learned_encoding(table: Table) -> Encoding:
     codes = [i for i, name in enumerate(table.names) if name in set(table.categorical)]
     numeric = [i for i in range(len(table.names)) if i not in codes and not np.isnan(table.matrix[:, i]).all()]
-    values = _signed_log(table.matrix[:, numeric])
-    mean, deviation = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
+    # One column at a time: the widened copies of all would be the most that a training holds.
+    moments = [(np.nanmean(v), np.nanstd(v)) for v in (_signed_log(table.matrix[:, i]) for i in numeric)]
+    mean, deviation = np.array(moments).reshape(-1, 2).T
     varies = deviation > 0
     missing = np.isnan(table.matrix[:, numeric]).any(axis=0)
     return Encoding(
@@ -70,12 +71,15 @@ class Logistic:
     encoding: Encoding
     model: Any
 
-    def predict(self, matrix: Matrix) -> Floats:
+    def predict(self, table: Rows) -> Floats:
         """Probability of a response, (n,)."""
+        return mapped(table, self._predicted)
+
+    def _predicted(self, matrix: Matrix) -> Floats:
         return np.asarray(self.model.predict_proba(self.encoding.apply(matrix))[:, 1], dtype=np.float64)
 
 
-def fit_logistic(table: Table, outcome: npt.NDArray[np.generic], seed: int) -> Logistic | None:
+def fit_logistic(table: Rows, outcome: npt.NDArray[np.generic], seed: int) -> Logistic | None:
     """A ridge logistic regression of the outcome (n,) on all columns; None where every outcome is alike.
 
     More than 40,000 rows are sampled: its few weights gain nothing from more.
@@ -87,8 +91,9 @@ def fit_logistic(table: Table, outcome: npt.NDArray[np.generic], seed: int) -> L
         rows = np.sort(np.random.default_rng(seed).choice(len(rows), _MOST_ROWS, replace=False))
     if len(np.unique(outcome[rows])) < 2:
         return None
-    sample = table.rows(rows)
+    chosen = table.rows(rows)
+    sample = Table(chosen.matrix, chosen.names, chosen.categorical, chosen.customer)
     encoding = _learned_encoding(sample)
     model = LogisticRegression(C=0.1, tol=1e-3, max_iter=500)
-    model.fit(encoding.apply(sample.matrix), outcome[rows])
+    model.fit(mapped(sample, encoding.apply), outcome[rows])
     return Logistic(encoding, model)

@@ -6,7 +6,7 @@ verdict → fit again on everything, with what was chosen kept.
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -23,7 +23,9 @@ from models.bundle import CONTACT, ENGAGEMENT, JUDGED, RESPONSE, Bundle, Manifes
 from models.evidence import Evidence
 from models.intervals import Intervals, fit_intervals
 from models.preference import FittedPreference
+from models.tables import mapped
 from training import fitting, judging
+from training.columns import select_columns
 from training.evaluation import Judged, base_rates, evaluate
 from training.fitting import Models, fit_models, refit_models
 from training.logistic import fit_logistic
@@ -31,7 +33,7 @@ from training.policy_value import PolicyValue
 from training.promotion import CHALLENGER, CHAMPION, Verdict, first_verdict, later_verdict
 from training.propensities import weigh_log
 from training.report import TrainingReport
-from training.rows import FeatureRows, RowSource, spine_rows
+from training.rows import ComputedTable, FeatureRows, RowSource, spine_rows
 from training.splits import Split, customer_hashes, split_decisions
 from training.study import Part, Study, require_decisions, usable_rows
 
@@ -143,6 +145,9 @@ def train_bundle(
     study = Study(decisions, source, split, hashes, params, chosen, usable_rows(decisions, params))
     for what, rows in (("to learn from", split.learn), ("to choose on", split.choose)):
         require_decisions(decisions, rows[study.usable[rows]], params, what)
+    selection = select_columns(study, split.learn)
+    source = source.select(selection.kept)
+    study = replace(study, source=source)
     propensity, evidence = weigh_log(study)
     learn, choose = study.part(split.learn), study.judging_part(split.choose)
     fingerprints = {"data": fingerprint, "params": _digest(params.model_dump_json())}
@@ -162,7 +167,8 @@ def train_bundle(
         final = refit_models(study, models, refitted, propensity)
         progress("last fit", 1, 1)
     bundle = _bundle(study, models, final, findings, evidence, fingerprints)
-    return TrainingResult(bundle, _report(study, models, final, bundle, findings, evidence), findings.verdict)
+    report = _report(study, models, final, bundle, findings, evidence)
+    return TrainingResult(bundle, replace(report, selection=selection), findings.verdict)
 
 
 @dataclass(frozen=True)
@@ -211,7 +217,7 @@ def _judge(
 
 
 def _intervals(models: Models, part: Part, judged: Judged, n_actions: int) -> Intervals:
-    stratum = models.history.stratum(part.table.matrix)
+    stratum = mapped(part.table, models.history.stratum)
     p = judged.predictors[CHALLENGER]
     return fit_intervals(p, part.response, part.action, stratum, part.table.customer, n_actions)
 
@@ -231,7 +237,7 @@ def _verdict(study: Study, part: Part, judged: Judged, champion: Champion | None
     if window.seed == study.params.seed:
         unseen |= study.split.held_out[spine.customer]
     rows = np.flatnonzero(unseen)
-    theirs = champion.bundle.judged_response(champion.source.matrix(spine_rows(spine, rows)))
+    theirs = mapped(ComputedTable(champion.source, spine_rows(spine, rows)), champion.bundle.judged_response)
     predictors = {CHALLENGER: judged.predictors[CHALLENGER][rows], CHAMPION: theirs}
     shared = Judged(judged.action[rows], judged.outcome[rows], predictors)
     return later_verdict(shared, study.actions, bins, study.params.promotion)

@@ -3,10 +3,9 @@
 import numpy as np
 
 from models.artefact import Floats, Ints
-from models.boosting import Table
 from models.evidence import Evidence, Log, judge_evidence
 from models.propensity import estimate_propensities
-from training.rows import counted_propensity, spine_rows
+from training.rows import ComputedTable, counted_propensity, spine_rows
 from training.splits import sample_customers
 from training.study import Study
 
@@ -41,9 +40,7 @@ def _estimated(study: Study) -> Floats:
     )
     rows = np.union1d(typical, answered)
     keep = study.columns(candidate=False)
-    whole = Table(
-        study.source.matrix(spine_rows(spine, rows)), study.source.names, study.source.categorical, spine.customer[rows]
-    )
+    whole = ComputedTable(study.source, spine_rows(spine, rows))
     result = np.full((len(decisions), len(study.actions)), np.nan)
     result[rows] = estimate_propensities(
         whole.columns(keep),

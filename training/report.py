@@ -1,9 +1,10 @@
 """What a training found, as data: rows and reasons, qualities, policy values, evidence, verdict; computes nothing."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from features.selection import Selection
 from models.evidence import Evidence
 from training.evaluation import Report
 from training.judging import PreferenceQuality
@@ -16,7 +17,8 @@ class TrainingReport:
     """All that a training has to tell.
 
     rows: decisions by what they were for; base_rates: decisions, responses and rate by action in the learning period;
-    evaluation: qualities by set of held-out rows; preferences: by head; settings: what was chosen and how.
+    evaluation: qualities by set of held-out rows; preferences: by head; settings: what was chosen and how; selection:
+    columns that were read or left out.
     """
 
     objective: str
@@ -32,6 +34,7 @@ class TrainingReport:
     settings: Mapping[str, Any]
     fingerprints: Mapping[str, str]
     verdict: Verdict
+    selection: Selection = field(default_factory=lambda: Selection(()))
 
     def as_json(self) -> dict[str, Any]:
         """The report as JSON would hold it."""
@@ -48,6 +51,7 @@ class TrainingReport:
             },
             "evidence": [each.model_dump() for each in self.evidence],
             "verdict": asdict(self.verdict),
+            "selection": asdict(self.selection),
         }
         return plain
 

@@ -1,6 +1,6 @@
 """Where training gets its rows from: columns of decisions, as the feature set computes them; keeps no matrix."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -32,6 +32,12 @@ class RowSource(Protocol):
 
     def matrix(self, spine: Spine) -> Matrix:
         """(n_rows, n_columns) of rows that ascend by (customer, as_of)."""
+
+    def blocks(self, spine: Spine) -> Iterator[Matrix]:
+        """The same in blocks, in order; one holds until the next is asked for."""
+
+    def select(self, names: Sequence[str]) -> "RowSource":
+        """Only these columns, in the order that they have here."""
 
     def further(self, features: Sequence[Feature], spine: Spine) -> Matrix:
         """(n_rows, n_features) of features that are no columns of the model."""
@@ -68,6 +74,15 @@ class FeatureRows:
         """(n_rows, n_columns) of rows that ascend by (customer, as_of)."""
         return self.features.matrix(self.timeline, spine, self.customers, threads=self.threads)
 
+    def blocks(self, spine: Spine) -> Iterator[Matrix]:
+        """The same in blocks, in order; one holds until the next is asked for."""
+        blocks = self.features.iterate(self.timeline, spine, self.customers, threads=self.threads)
+        return (block for _, block in blocks)
+
+    def select(self, names: Sequence[str]) -> "FeatureRows":
+        """Only these columns, in the order that they have here."""
+        return replace(self, features=self.features.select(names))
+
     def further(self, features: Sequence[Feature], spine: Spine) -> Matrix:
         """(n_rows, n_features) of features that are no columns of the model."""
         nobody = DemographicEncoder(())
@@ -78,6 +93,46 @@ class FeatureRows:
     def to_json(self) -> str:
         """All that serving needs to compute the same columns."""
         return self.features.to_json()
+
+
+@dataclass(frozen=True, eq=False)
+class ComputedTable:
+    """Rows of a spine that are computed anew whenever they are asked for, which costs less than to keep them."""
+
+    source: RowSource
+    spine: Spine
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All columns, in order."""
+        return self.source.names
+
+    @property
+    def categorical(self) -> tuple[str, ...]:
+        """Those that hold codes without order."""
+        return self.source.categorical
+
+    @property
+    def customer(self) -> Ints:
+        """(n,), numbers."""
+        return self.spine.customer
+
+    @property
+    def matrix(self) -> Matrix:
+        """All rows at once; for as many as memory has room for."""
+        return self.source.matrix(self.spine)
+
+    def blocks(self) -> Iterator[Matrix]:
+        """All rows in order, some at a time; a block holds until the next one is asked for."""
+        return self.source.blocks(self.spine)
+
+    def rows(self, keep: Ints) -> "ComputedTable":
+        """The given rows, which must ascend."""
+        return ComputedTable(self.source, spine_rows(self.spine, keep))
+
+    def columns(self, keep: Sequence[int]) -> "ComputedTable":
+        """The given columns, which must ascend, of all rows."""
+        return ComputedTable(self.source.select([self.names[i] for i in keep]), self.spine)
 
 
 def spine_rows(spine: Spine, rows: Ints) -> Spine:

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import lightgbm as lgb
-import numpy as np
 import numpy.typing as npt
 
 from contract.params import Profile
-from models.boosting import Recipe, Table, boost, dataset
+from models.boosting import Recipe, boost, dataset, watched_dataset
+from models.tables import Rows
 
 Told = Callable[[float, float], None]
 """Told units done and in all."""
@@ -36,10 +36,10 @@ class Found:
 class Task:
     """What to learn, and where to choose: tables with outcomes (n,), 0 or 1."""
 
-    learn: Table
-    outcome: npt.NDArray[np.generic]
-    choose: Table
-    choose_outcome: npt.NDArray[np.generic]
+    learn: Rows
+    outcome: npt.NDArray[Any]
+    choose: Rows
+    choose_outcome: npt.NDArray[Any]
     seed: int
     threads: int
 
@@ -55,7 +55,7 @@ def search_recipe(task: Task, profile: Profile, storage: Path | None, study: str
         told: of the progress.
     """
     data = dataset(task.learn, task.outcome, None, task.threads)
-    watched = data.create_valid(task.choose.matrix, task.choose_outcome.astype(np.float32))
+    watched = watched_dataset(data, task.choose, task.choose_outcome, None)
     trials = 1
     recipe = Recipe(trees=profile.trees)
     if profile.trials > 1:

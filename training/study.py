@@ -10,8 +10,8 @@ from contract.errors import DataError
 from contract.params import Params, Profile
 from features.spine import Decisions
 from models.artefact import Floats, Ints
-from models.boosting import Table
-from training.rows import RowSource, spine_rows
+from models.tables import Rows
+from training.rows import ComputedTable, RowSource, spine_rows
 from training.splits import CROSSES, Split, sample_customers
 
 LEAST_DECISIONS = 500
@@ -57,13 +57,15 @@ class Study:
         dropped = set() if candidate else set(self.source.candidate)
         return [i for i, name in enumerate(self.source.names) if name not in dropped]
 
-    def part(self, rows: Ints, share: int = 1) -> "Part":
-        """The usable ones among the rows, at most the profile's number divided by `share`, with their columns."""
+    def rows_of(self, rows: Ints, share: int = 1) -> Ints:
+        """The usable ones among the rows, at most the profile's number divided by `share`, whole customers."""
         usable = rows[self.usable[rows]]
-        customer = self.decisions.spine.customer
-        kept = sample_customers(usable, customer, self.hashes, self.profile.max_decisions // share)
-        matrix = self.source.matrix(spine_rows(self.decisions.spine, kept))
-        return Part(kept, Table(matrix, self.source.names, self.source.categorical, customer[kept]), self.decisions)
+        return sample_customers(usable, self.decisions.spine.customer, self.hashes, self.profile.max_decisions // share)
+
+    def part(self, rows: Ints, share: int = 1) -> "Part":
+        """`rows_of`, with their columns."""
+        kept = self.rows_of(rows, share)
+        return Part(kept, ComputedTable(self.source, spine_rows(self.decisions.spine, kept)), self.decisions)
 
     def judging_part(self, rows: Ints) -> "Part":
         """`part` with fewer rows, for those that choose or judge."""
@@ -75,7 +77,7 @@ class Part:
     """Some decisions with their columns; `rows` are their indices, ascending."""
 
     rows: Ints
-    table: Table
+    table: Rows
     decisions: Decisions
 
     @property

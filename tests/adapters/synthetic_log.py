@@ -1,7 +1,7 @@
 """A small log of decisions with a known truth, as training sees it: columns, labels and propensities."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import expit, softmax
@@ -13,6 +13,8 @@ from features.spine import Decisions
 from models.artefact import Floats, Matrix
 from training.rows import RowSource
 
+NAMES = ("purchases_sum_365d", "purchases_count_365d", "taste", "candidate_taste", "action", "campaign_category")
+
 
 @dataclass(frozen=True)
 class SyntheticLog(RowSource):
@@ -21,24 +23,32 @@ class SyntheticLog(RowSource):
     decisions: Decisions
     about: Matrix
     ids: "np.ndarray[tuple[int], np.dtype[np.object_]]"
+    kept: tuple[str, ...] = NAMES
 
     @property
     def names(self) -> tuple[str, ...]:
-        return ("purchases_sum_365d", "purchases_count_365d", "taste", "candidate_taste", "action", "campaign_category")
+        return self.kept
 
     @property
     def categorical(self) -> tuple[str, ...]:
-        return ("action", "campaign_category")
+        return tuple(name for name in ("action", "campaign_category") if name in self.kept)
 
     @property
     def candidate(self) -> tuple[str, ...]:
-        return ("candidate_taste", "action", "campaign_category")
+        return tuple(name for name in ("candidate_taste", "action", "campaign_category") if name in self.kept)
 
     def matrix(self, spine: Spine) -> Matrix:
         about = self.about[spine.customer]
-        return np.column_stack(
+        whole = np.column_stack(
             [about, about[:, 2] * (spine.action == 1), spine.action, np.full(len(spine), np.nan)]
         ).astype(np.float32)
+        return np.ascontiguousarray(whole[:, [NAMES.index(name) for name in self.kept]])
+
+    def blocks(self, spine: Spine) -> Iterator[Matrix]:
+        yield self.matrix(spine)
+
+    def select(self, names: Sequence[str]) -> "SyntheticLog":
+        return replace(self, kept=tuple(name for name in self.kept if name in set(names)))
 
     def further(self, features: Sequence[Feature], spine: Spine) -> Matrix:
         return np.ones((len(spine), len(features)), np.float32)

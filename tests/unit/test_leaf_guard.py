@@ -4,8 +4,9 @@ import lightgbm as lgb
 import numpy as np
 import pytest
 
-from models.boosting import Recipe, Table, boost, dataset, guarded
+from models.boosting import Recipe, boost, dataset, guarded
 from models.leaves import clear_feature_infos, customers_per_leaf, guard_leaves
+from models.tables import Table
 
 RECIPE = Recipe(trees=12, leaves=15, rows_per_leaf=20, feature_fraction=1.0, learning_rate=0.3)
 
@@ -34,9 +35,9 @@ def _fitted(table, label, classes, **changed):
 def test_leaves_of_few_customers_are_undone(classes):
     table, label = _table(rows_per_customer=40)
     booster = _fitted(table, label, classes)
-    before = customers_per_leaf(booster, table.matrix, table.customer, 1)
+    before = customers_per_leaf(booster, table, 1)
     assert before[before > 0].min() < 10, "the case must need the guard"
-    model = guard_leaves(booster, table.matrix, table.customer, 10, 1)
+    model = guard_leaves(booster, table, 10, 1)
     after = lgb.Booster(model_str=model.text)
     leaf = np.asarray(after.predict(table.matrix, pred_leaf=True)).reshape(len(table.matrix), -1)
     for tree in range(leaf.shape[1]):
@@ -49,9 +50,9 @@ def test_leaves_of_few_customers_are_undone(classes):
 def test_rows_of_healthy_leaves_keep_their_prediction():
     table, label = _table(rows_per_customer=40)
     booster = _fitted(table, label, 1, trees=1)
-    counts = customers_per_leaf(booster, table.matrix, table.customer, 1)
+    counts = customers_per_leaf(booster, table, 1)
     leaf = booster.predict(table.matrix, pred_leaf=True).reshape(len(table.matrix), -1)
-    model = guard_leaves(booster, table.matrix, table.customer, 10, 1)
+    model = guard_leaves(booster, table, 10, 1)
     sibling = _untouched(booster, counts)
     kept = np.all([np.isin(leaf[:, t], sibling[t]) for t in range(leaf.shape[1])], axis=0)
     assert kept.any()
@@ -75,7 +76,7 @@ def _untouched(booster, counts):
 
 def test_a_tree_of_too_few_customers_becomes_one_leaf():
     table, label = _table(rows_per_customer=40, customers=12)
-    model = guard_leaves(_fitted(table, label, 1), table.matrix, table.customer, 10, 1)
+    model = guard_leaves(_fitted(table, label, 1), table, 10, 1)
     after = lgb.Booster(model_str=model.text)
     assert len(np.unique(after.predict(table.matrix))) == 1
     assert model.fewest_customers == 12

@@ -3,8 +3,9 @@
 import lightgbm as lgb
 import numpy as np
 
-from models.boosting import Recipe, Table
+from models.boosting import Recipe
 from models.preference import Labelled, exposure_weights, fit_preference, refit_preference
+from models.tables import Table
 
 RECIPE = Recipe(trees=60, leaves=4, rows_per_leaf=50, learning_rate=0.15, feature_fraction=1.0)
 

@@ -1,0 +1,114 @@
+"""Rows to learn from, handed out block by block, so that nobody needs them all at once; knows no model.
+
+Where rows come from a matrix or are computed on demand makes no difference to any result.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+import lightgbm as lgb
+import numpy as np
+import numpy.typing as npt
+
+from contract.errors import UsageError
+from models.artefact import Ints, Matrix
+
+BLOCK_ROWS = 16_384
+_Cell = TypeVar("_Cell", bound=np.generic)
+
+
+class Rows(Protocol):
+    """Rows (n, p) float32 with the columns' names, and the customer of each row (n,)."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """All columns, in order."""
+
+    @property
+    def categorical(self) -> Sequence[str]:
+        """Those that hold codes without order."""
+
+    @property
+    def customer(self) -> Ints:
+        """(n,), numbers."""
+
+    @property
+    def matrix(self) -> Matrix:
+        """All rows at once; for as many as memory has room for."""
+
+    def blocks(self) -> Iterator[Matrix]:
+        """All rows in order, some at a time; a block holds until the next one is asked for."""
+
+    def rows(self, keep: Ints) -> "Rows":
+        """The given rows."""
+
+    def columns(self, keep: Sequence[int]) -> "Rows":
+        """The given columns, of all rows."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows that lie in memory."""
+
+    matrix: Matrix
+    names: Sequence[str]
+    categorical: Sequence[str]
+    customer: Ints
+
+    def blocks(self) -> Iterator[Matrix]:
+        """All rows in order, some at a time."""
+        return (self.matrix[at : at + BLOCK_ROWS] for at in range(0, len(self.matrix), BLOCK_ROWS))
+
+    def rows(self, keep: Ints) -> "Table":
+        """The given rows."""
+        return Table(self.matrix[keep], self.names, self.categorical, self.customer[keep])
+
+    def columns(self, keep: Sequence[int]) -> "Table":
+        """The given columns, of all rows."""
+        names = [self.names[i] for i in keep]
+        matrix = np.ascontiguousarray(self.matrix[:, list(keep)])
+        return Table(matrix, names, [name for name in names if name in self.categorical], self.customer)
+
+
+def mapped(table: Rows, function: Callable[[Matrix], npt.NDArray[_Cell]]) -> npt.NDArray[_Cell]:
+    """A function of rows over all rows: (n, …) of what it gives for each block, one after another."""
+    parts = [function(block) for block in table.blocks()]
+    return np.concatenate(parts) if parts else function(np.zeros((0, len(table.names)), np.float32))
+
+
+class Batches(lgb.Sequence):
+    """The rows as LightGBM asks for them to fill a Dataset that has a reference: once, in ascending slices."""
+
+    batch_size = BLOCK_ROWS
+
+    def __init__(self, table: Rows) -> None:
+        self._length = len(table.customer)
+        self._blocks = table.blocks()
+        self._rest = np.zeros((0, len(table.names)), np.float32)
+        self._given = 0
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, index: Any) -> Matrix:
+        """The next rows.
+
+        Raises:
+            UsageError: they are not the next ones.
+        """
+        if not isinstance(index, slice) or index.start != self._given:
+            raise UsageError(
+                f"training rows: LightGBM asked for {index}, expected a slice from row {self._given} on; rows are "
+                "computed once and in order, which needs a Dataset with reference="
+            )
+        out = np.empty((index.stop - index.start, self._rest.shape[1]), np.float32)
+        filled = 0
+        while filled < len(out):
+            if len(self._rest) == 0:
+                self._rest = next(self._blocks)
+            taken = min(len(self._rest), len(out) - filled)
+            out[filled : filled + taken] = self._rest[:taken]
+            self._rest, filled = self._rest[taken:], filled + taken
+        self._given = index.stop
+        return out
