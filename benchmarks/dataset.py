@@ -17,7 +17,8 @@ from pathlib import Path
 import lightgbm as lgb
 import numpy as np
 
-from benchmarks.features import prepared, rows
+from benchmarks.features import rows_of
+from benchmarks.history import prepared
 from contract.loading import load_params
 from features.catalogue import default_features
 from features.compiler import learn_base_rates
@@ -88,7 +89,7 @@ def measured(folder: Path, n_rows: int, threads: int) -> dict[str, Figures]:
     work = prepared(folder, int(n_rows / ROWS_PER_CUSTOMER) + 1, load_params())
     size = min(n_rows, len(work.spine))
     kept = folder / "work.pickle"
-    kept.write_bytes(pickle.dumps((work.timeline, spine_rows(rows(work.spine, 0, size), np.arange(size)))))
+    kept.write_bytes(pickle.dumps((work.timeline, spine_rows(rows_of(work.spine, 0, size), np.arange(size)))))
     found = {}
     for route in ROUTES:
         words = [sys.executable, "-m", "benchmarks.dataset", "--route", route, "--work", str(kept)]

@@ -395,6 +395,10 @@ class Compiled(Protocol):
     def recompile(self) -> None:
         """Forget what the cache holds and compile anew."""
 
+    @property
+    def signatures(self) -> list[Any]:
+        """What it is compiled for so far."""
+
 
 run_sweep: Compiled = numba.njit(nogil=True, cache=True, error_model="numpy")(_sweep)
 """Compiled when first called, about eight seconds, and kept in Numba's cache: beside this file, or NUMBA_CACHE_DIR."""

@@ -197,12 +197,12 @@ def test_no_rows_and_no_features_are_no_fault() -> None:
 
 def test_another_selection_and_read_only_events_compile_nothing() -> None:
     swept(g.Tenure())
-    compiled = list(run_sweep.signatures)  # type: ignore[attr-defined]
+    compiled = list(run_sweep.signatures)
     swept(g.Count(SENDS, 7.0), g.LastValue(SENDS), g.Entropy(SENDS, ("email", "sms"), 7.0))
     frozen = np.frombuffer(EVENTS.time_us.tobytes(), np.int64)
     program = compile_program([g.Tenure()], CODEBOOK, WINDOWS)
     sweep(program, replace(EVENTS, time_us=frozen), spine(), np.zeros((3, 1), np.float32))
-    assert list(run_sweep.signatures) == compiled  # type: ignore[attr-defined]
+    assert list(run_sweep.signatures) == compiled
     assert len(compiled) == 1
 
 
