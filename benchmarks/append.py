@@ -87,7 +87,7 @@ def interactions(rng: np.random.Generator, events: int, customers: int, first_da
 
 
 def opened(files: list[Path], customers: int, fresh: int, until_day: int) -> Shop:
-    """Views of the files' interactions; every second half of a gap between two ids is a fresh customer's."""
+    """Views of the files' interactions; ids of fresh customers lie between those of known ones."""
     connection = duckdb.connect(config={"threads": 1})
     connection.execute(f"CREATE VIEW interactions AS FROM read_parquet({[str(file) for file in files]})")
     ids = [f"{i:09d}" for i in range(customers)] + [f"{i * 7:09d}+" for i in range(fresh)]
@@ -139,7 +139,7 @@ def measure(folder: Path, base_events: int, day_events: int, customers: int, par
         folder: An empty folder to write in.
         base_events: Events of the history, over two years less a day.
         day_events: Events of the day.
-        customers: Known customers; a 10,000th of them as many are new on the day.
+        customers: How many are known; on the day one more arrives for every 10,000.
         params: Lookback.
     """
     rng, last = np.random.default_rng(0), HISTORY_DAYS - 1
