@@ -100,10 +100,11 @@ def timed(operation: Callable[[Interaction], object], events: Iterator[Interacti
     """(n_calls, 2) milliseconds of each call: on the clock, and of processor time."""
     taken = []
     for event in events:
-        start, cpu = time.perf_counter_ns(), time.thread_time_ns()
+        cpu = time.thread_time_ns()
+        start = time.perf_counter_ns()
         operation(event)
-        cpu = time.thread_time_ns() - cpu
-        taken.append((time.perf_counter_ns() - start, cpu))
+        wall = time.perf_counter_ns() - start
+        taken.append((wall, time.thread_time_ns() - cpu))
     return np.array(taken) / 1e6
 
 

@@ -130,7 +130,10 @@ def events_of(history: bytes, since_us: int, until_us: int) -> Events:
         time_us = np.multiply(np.frombuffer(history, np.uint32, kept, begin * 4), US_PER_SECOND, dtype=np.int64)
         cents = np.frombuffer(history, np.int32, kept, middle + begin * 4).astype(np.int64)
     code = np.frombuffer(history, np.uint16, kept, 2 * middle + begin * _CODE_SIZE)
-    return Events(0, np.array((0, kept), np.int64), time_us, code, cents)
+    offsets = np.array((0, kept), np.int64)
+    for fresh in (offsets, time_us, cents):
+        fresh.setflags(write=False)  # as the sweep takes them, so that it makes no view of each
+    return Events(0, offsets, time_us, code, cents)
 
 
 def packed(time_us: npt.NDArray[np.int64], code: npt.NDArray[np.uint16], cents: npt.NDArray[np.int64]) -> bytes:

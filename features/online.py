@@ -182,9 +182,9 @@ class OnlineFeatures:
             events = events_of(history if use.profiling else EMPTY, as_of_us - self._lookback_us, as_of_us)
             if use.opened_on is not None:
                 events = self._tracked(events, use.opened_on)
-            spine = Spine(
-                question.customer, np.array((as_of_us,) * n_rows, np.int64), question.action, question.category
-            )
+            moment = np.full(n_rows, as_of_us, np.int64) if n_rows > 1 else np.array((as_of_us,), np.int64)
+            moment.setflags(write=False)
+            spine = Spine(question.customer, moment, question.action, question.category)
             try:
                 sweep(features.program, events, spine, out)
             except UsageError:

@@ -73,6 +73,9 @@ def split_rows(events: Events, spine: Spine, parts: int) -> list[int]:
 
 
 def _run(program: Program, events: Events, spine: Spine, out: npt.NDArray[np.float32], begin: int, end: int) -> None:
+    rows: tuple[npt.NDArray[Any], ...] = (spine.customer, spine.as_of_us, spine.action, spine.category)
+    if begin or end < len(spine):
+        rows, out = tuple(column[begin:end] for column in rows), out[begin:end]
     inputs = (
         program.words,
         program.reals,
@@ -81,11 +84,8 @@ def _run(program: Program, events: Events, spine: Spine, out: npt.NDArray[np.flo
         _read_only(events.time_us),
         _read_only(events.code),
         _read_only(events.cents),
-        _read_only(spine.customer[begin:end]),
-        _read_only(spine.as_of_us[begin:end]),
-        _read_only(spine.action[begin:end]),
-        _read_only(spine.category[begin:end]),
-        out[begin:end],
+        *map(_read_only, rows),
+        out,
     )
     status, row = run_sweep(*inputs)
     if status == k.STALE:
