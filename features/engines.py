@@ -99,6 +99,13 @@ class Engine(Protocol):
         """Events as (number, tick, code, cents), ascending by all four, in batches of any size."""
 
 
+class EngineMaker(Protocol):
+    """What makes an engine over a source, such as `DuckdbEngine` itself."""
+
+    def __call__(self, source: Source, window: Window) -> Engine:
+        """The engine for the events of the window."""
+
+
 class DuckdbEngine:
     """DuckDB over what the views of an intake permit; sorts within the connection's memory and spills beyond it."""
 
@@ -139,16 +146,7 @@ class DuckdbEngine:
 
     def sorted_events(self, codes: Sequence[EventCode], clock: Clock) -> Iterator[pa.RecordBatch]:
         """See `Engine`."""
-        dictionary = pa.table(
-            {
-                "kind": pa.array([code.kind for code in codes], pa.string()),
-                "channel": pa.array([code.channel for code in codes], pa.string()),
-                "category": pa.array([code.category for code in codes], pa.string()),
-                "transactional": pa.array([code.transactional for code in codes], pa.bool_()),
-                "code": pa.array(range(len(codes)), pa.uint16()),
-            }
-        )
-        create_from_arrow(self.connection, "event_codes", dictionary)
+        create_from_arrow(self.connection, "event_codes", code_table(codes))
         tick = "UINTEGER" if clock.dtype.itemsize == 4 else "BIGINT"
         rows = self.connection.sql(f"""
             SELECT number, CAST((epoch_us(occurred_at) - {clock.base_us}) // {clock.tick_us} AS {tick}) AS tick,
@@ -160,6 +158,19 @@ class DuckdbEngine:
              AND e.category IS NOT DISTINCT FROM g.category AND e.transactional = coalesce(g.transactional, false)
             WHERE {self.window.sql} ORDER BY number, tick, code, cents""")  # noqa: S608  names and integers of ours
         yield from rows.to_arrow_reader(BATCH_ROWS)
+
+
+def code_table(codes: Sequence[EventCode]) -> pa.Table:
+    """(kind, channel, category, transactional, code): what an event must be to bear each code."""
+    return pa.table(
+        {
+            "kind": pa.array([code.kind for code in codes], pa.string()),
+            "channel": pa.array([code.channel for code in codes], pa.string()),
+            "category": pa.array([code.category for code in codes], pa.string()),
+            "transactional": pa.array([code.transactional for code in codes], pa.bool_()),
+            "code": pa.array(range(len(codes)), pa.uint16()),
+        }
+    )
 
 
 def number_customers(connection: duckdb.DuckDBPyConnection, ids: pa.Array) -> None:

@@ -26,7 +26,7 @@ from contract.params import Params
 from contract.progress import Progress, silent
 from features.blocks import chosen, holds_any, joined, no_events, split
 from features.encoding import Clock, built_codebook, codebook_from_tree, codebook_to_tree, fitting_clock, stable_json
-from features.engines import DuckdbEngine, Engine, Source, Window, bounded
+from features.engines import DuckdbEngine, EngineMaker, Source, Window, bounded
 from features.events import US_PER_DAY, Codebook, Events
 from features.row_groups import COLUMNS, GROUP_EVENTS, GroupWriter
 
@@ -144,6 +144,7 @@ def build_timeline(
     codebook: Codebook | None = None,
     progress: Progress = silent,
     group_events: int = GROUP_EVENTS,
+    engine: EngineMaker = DuckdbEngine,
 ) -> Timeline:
     """Write the timeline of the events with `as_of - lookback <= time < as_of` that may be used, whole or not at all.
 
@@ -154,22 +155,23 @@ def build_timeline(
         codebook: One whose numbers must stay, such as a trained bundle's; what it lacks is appended.
         progress: Told how many events are sorted and written.
         group_events: About how many events one row group holds.
+        engine: What scans, joins and sorts; the timeline is the same byte for byte.
 
     Raises:
         DataError: A customer id occurs twice, or the events need more than 65,536 codes.
         StorageError: The folder cannot be written, or memory and spill do not suffice; an older timeline is whole.
     """
     window = kept_window(intake.as_of, params)
-    engine: Engine = DuckdbEngine(intake, window)
-    ids = _distinct(engine.customer_ids())
-    survey = engine.survey()
-    codes = built_codebook(survey.codes, engine.categories(), params, codebook)
+    events = engine(intake, window)
+    ids = _distinct(events.customer_ids())
+    survey = events.survey()
+    codes = built_codebook(survey.codes, events.categories(), params, codebook)
     clock = fitting_clock(survey.first_us, survey.last_us, survey.whole_seconds)
     cents = np.dtype(np.int32 if survey.widest_cents <= np.iinfo(np.int32).max else np.int64)
     with atomic_folder(folder) as target:
         types = (clock.dtype, np.dtype(np.uint16), cents)
         with GroupWriter(target / "events.parquet", len(ids), types, group_events) as writer:
-            for batch in engine.sorted_events(codes.entries, clock):
+            for batch in events.sorted_events(codes.entries, clock):
                 writer.add(batch)
                 progress("timeline", writer.rows, survey.rows)
         _write_rest(Timeline(target, codes, ids, writer.offsets(), clock, window, writer.digest()))

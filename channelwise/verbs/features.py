@@ -7,16 +7,15 @@ import typer
 
 from channelwise.console import progress_bars, say
 from channelwise.options import AsOf, Assignments, DataFolder, ParamsFiles, now, read_as_of, read_params
-from contract.errors import UsageError
-
-ENGINES = ("duckdb",)
 
 
 def features(
     data: DataFolder,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where to write.")],
     as_of: AsOf = None,
-    engine: Annotated[str, typer.Option("--engine", help="What scans and sorts: duckdb.")] = "duckdb",
+    engine: Annotated[
+        str, typer.Option("--engine", help="What joins and sorts the events: duckdb or spark.")
+    ] = "duckdb",
     params: ParamsFiles = None,
     assignments: Assignments = None,
 ) -> None:
@@ -26,11 +25,9 @@ def features(
     """
     from channelwise.jobs.features import run_features
 
-    if engine not in ENGINES:
-        raise UsageError(f"--engine: found '{engine}'; this version has {', '.join(ENGINES)}")
     settings = read_params(params, assignments)
     with progress_bars() as progress:
-        columns = run_features(data, out, read_as_of(as_of), settings, progress, now=now())
+        columns = run_features(data, out, read_as_of(as_of), settings, progress, engine=engine, now=now())
     say(
         f"{out / 'features.parquet'}: {columns} features of each customer; {out / 'describe.csv'} says what each means."
     )
