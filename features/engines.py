@@ -83,6 +83,21 @@ class Survey:
     rows: int
 
 
+SURVEY_COLUMNS: Final = (*EventCode._fields, "first_us", "last_us", "whole_seconds", "widest_cents", "rows")
+
+
+def surveyed(rows: Sequence[tuple[Any, ...]]) -> Survey:
+    """The survey from one row of `SURVEY_COLUMNS` for each code."""
+    return Survey(
+        codes=tuple(EventCode(*row[:4]) for row in rows),
+        first_us=min((row[4] for row in rows), default=0),
+        last_us=max((row[5] for row in rows), default=0),
+        whole_seconds=all(row[6] for row in rows),
+        widest_cents=max((row[7] for row in rows), default=0),
+        rows=sum(row[8] for row in rows),
+    )
+
+
 class Engine(Protocol):
     """Where a timeline comes from: customers, and the events of one window that may be used."""
 
@@ -135,14 +150,7 @@ class DuckdbEngine:
             FROM {PERMITTED} SEMI JOIN {NUMBERED} USING (customer_id)
             LEFT JOIN {CAMPAIGNS} USING (campaign_id)
             WHERE {self.window.sql} GROUP BY ALL""").fetchall()  # noqa: S608  names and integers of ours
-        return Survey(
-            codes=tuple(EventCode(*row[:4]) for row in rows),
-            first_us=min((row[4] for row in rows), default=0),
-            last_us=max((row[5] for row in rows), default=0),
-            whole_seconds=all(row[6] for row in rows),
-            widest_cents=max((row[7] for row in rows), default=0),
-            rows=sum(row[8] for row in rows),
-        )
+        return surveyed(rows)
 
     def sorted_events(self, codes: Sequence[EventCode], clock: Clock) -> Iterator[pa.RecordBatch]:
         """See `Engine`."""

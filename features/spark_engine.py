@@ -23,12 +23,14 @@ from features.engines import (
     CAMPAIGNS,
     CENTS,
     NUMBERED,
+    SURVEY_COLUMNS,
     DuckdbEngine,
     EngineMaker,
     Source,
     Survey,
     Window,
     code_table,
+    surveyed,
 )
 from features.events import EventCode
 from features.permission import PERMITTED
@@ -118,27 +120,25 @@ class SparkEngine:
                 f.max(f.abs("cents")),
                 f.count("*"),
             )
+            .toDF(*SURVEY_COLUMNS)
         )
-        with spoken("surveying the events"):
-            rows = found.collect()
-        self._rows = sum(row[8] for row in rows)
-        return Survey(
-            codes=tuple(EventCode(*row[:4]) for row in rows),
-            first_us=min((row[4] for row in rows), default=0),
-            last_us=max((row[5] for row in rows), default=0),
-            whole_seconds=all(row[6] for row in rows),
-            widest_cents=max((row[7] for row in rows), default=0),
-            rows=self._rows,
-        )
+        rows = [tuple(row.values()) for part in self._written(found, "survey") for row in part.to_pylist()]
+        survey = surveyed(rows)
+        self._rows = survey.rows
+        return survey
 
     def sorted_events(self, codes: Sequence[EventCode], clock: Clock) -> Iterator[pa.RecordBatch]:
         """See `Engine`; partitions are ranges of customers, so that their files in order are all events in order."""
-        target = self.folder / "sorted"
         order = ("number", "tick", "code", "cents")
         partitions = max(self.session.sparkContext.defaultParallelism, -(-self._rows // PARTITION_ROWS))
         ranged = self._coded_events(codes, clock).repartitionByRange(partitions, "number")
-        with spoken("sorting the events"):
-            ranged.sortWithinPartitions(*order).select(*order).write.mode("overwrite").parquet(target.as_uri())
+        yield from self._written(ranged.sortWithinPartitions(*order).select(*order), "sorted")
+
+    def _written(self, frame: "DataFrame", name: str) -> Iterator[pa.RecordBatch]:
+        """The rows of a frame by way of a folder of Parquet, in the order of its partitions."""
+        target = self.folder / name
+        with spoken(f"writing '{name}'"):
+            frame.write.mode("overwrite").parquet(target.as_uri())
         # Spark numbers the parts of a partition after the partition, so that their names ascend as their rows do.
         for part in sorted(target.glob("part-*.parquet")):
             with pq.ParquetFile(part, buffer_size=BUFFER_BYTES) as file:

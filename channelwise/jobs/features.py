@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from contract.delivery import Place
 from contract.errors import UsageError
 from contract.files import atomic_folder
 from contract.intake import Intake, open_data
@@ -48,7 +49,7 @@ def timeline_of(intake: Intake, params: Params, progress: Progress, features: Fe
 
 
 def run_features(
-    data: Path,
+    data: Place,
     out: Path,
     as_of: datetime | None,
     params: Params,

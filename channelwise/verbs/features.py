@@ -6,11 +6,11 @@ from typing import Annotated
 import typer
 
 from channelwise.console import progress_bars, say
-from channelwise.options import AsOf, Assignments, DataFolder, ParamsFiles, now, read_as_of, read_params
+from channelwise.options import AsOf, Assignments, DataPlace, ParamsFiles, now, read_as_of, read_data, read_params
 
 
 def features(
-    data: DataFolder,
+    data: DataPlace,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where to write.")],
     as_of: AsOf = None,
     engine: Annotated[
@@ -27,7 +27,7 @@ def features(
 
     settings = read_params(params, assignments)
     with progress_bars() as progress:
-        columns = run_features(data, out, read_as_of(as_of), settings, progress, engine=engine, now=now())
+        columns = run_features(read_data(data), out, read_as_of(as_of), settings, progress, engine=engine, now=now())
     say(
         f"{out / 'features.parquet'}: {columns} features of each customer; {out / 'describe.csv'} says what each means."
     )
