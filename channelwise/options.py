@@ -6,6 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
+from contract.delivery import Place, place_of
 from contract.errors import UsageError
 from contract.loading import load_params
 from contract.params import Params
@@ -18,8 +19,11 @@ Assignments = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="path.to.key=value", help="One parameter, over all files; may be repeated."),
 ]
-DataFolder = Annotated[
-    Path, typer.Option("--data", metavar="DIR", help="Folder (or DuckDB file) that holds the input tables.")
+DataPlace = Annotated[
+    str,
+    typer.Option(
+        "--data", metavar="DIR|URL", help="Folder, DuckDB file or postgresql:// address that holds the input tables."
+    ),
 ]
 AsOf = Annotated[
     str | None,
@@ -41,6 +45,11 @@ Quarantine = Annotated[
 def read_params(files: list[Path] | None, assignments: list[str] | None) -> Params:
     """The shipped parameters with the caller's files and assignments over them."""
     return load_params(files or (), assignments or ())
+
+
+def read_data(text: str) -> Place:
+    """The folder, file or database of the option --data."""
+    return place_of(text)
 
 
 def read_time(text: str) -> datetime:

@@ -17,6 +17,7 @@ from typing import Final
 import duckdb
 
 from contract.checking import Bench, Outcome, check_table
+from contract.delivery import Place, opened
 from contract.errors import DataError, StorageError, UsageError
 from contract.params import Params, Table
 from contract.report import CheckReport, Fault, Severity
@@ -24,9 +25,7 @@ from contract.rules import Moments
 from contract.sources import (
     FaultyTableError,
     Source,
-    attach,
     fatal,
-    find_source,
     first_line,
     quoted,
     source_at,
@@ -63,7 +62,7 @@ class Intake:
 
 
 def open_data(
-    data: Path,
+    data: Place,
     params: Params,
     *,
     as_of: datetime | None,
@@ -75,7 +74,7 @@ def open_data(
     """Checks the tables of `data` and opens views of their accepted rows.
 
     Args:
-        data: folder of tables, or a DuckDB file.
+        data: folder of tables, a DuckDB file, or the address of a PostgreSQL database.
         params: the parameters.
         as_of: moment of the question, UTC where naive; None takes the end of the data.
         quarantine: folder for the rows set aside, one Parquet per table; None writes none.
@@ -104,7 +103,7 @@ def open_data(
 
 
 def check_data(
-    data: Path,
+    data: Place,
     params: Params,
     *,
     as_of: datetime | None,
@@ -166,21 +165,17 @@ class _Session:
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
 
-    def check(self, data: Path, tables: Sequence[str] | None) -> CheckReport:
+    def check(self, data: Place, tables: Sequence[str] | None) -> CheckReport:
         wanted = _wanted(tables)
-        database = False
-        with self.collecting(data.name):
-            database = attach(self.connection, data)
-        if self.faults:
-            return self.report()
-        for name in wanted:
-            schema, settings = SCHEMAS[name], getattr(self.params.tables, name)
-            with self.collecting(name):
-                source = find_source(self.connection, data, schema, settings, database=database)
-                if source is None:
-                    self._note_missing(schema)
-                else:
-                    self.take(schema, source, settings)
+        with self.collecting(data.name), opened(self.connection, data) as find:
+            for name in wanted:
+                schema, settings = SCHEMAS[name], getattr(self.params.tables, name)
+                with self.collecting(name):
+                    source = find(schema, settings)
+                    if source is None:
+                        self._note_missing(schema)
+                    else:
+                        self.take(schema, source, settings)
         return self.report()
 
     def take(self, schema: Schema, source: Source, settings: Table) -> None:

@@ -177,6 +177,32 @@ class Resources(Section):
     block_customers: Count
 
 
+class Spark(Section):
+    """Where `--engine spark` runs and with which settings."""
+
+    master: Annotated[str, Field(min_length=1)]
+    scratch: str | None
+    settings: dict[str, str | bool | int | float]
+
+    @model_validator(mode="after")
+    def _settable(self) -> Self:
+        foreign = [name for name in self.settings if not name.startswith("spark.")]
+        if foreign:
+            raise ValueError(f"settings: {', '.join(foreign)}: a setting of Spark begins with 'spark.'")
+        ours = {"spark.master": "give it as spark.master", "spark.sql.session.timeZone": "times are UTC; remove it"}
+        taken = [f"settings: {name}: {remedy}" for name, remedy in ours.items() if name in self.settings]
+        if taken:
+            raise ValueError("; ".join(taken))
+        return self
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """The settings as Spark reads them."""
+        return {
+            name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in self.settings.items()
+        }
+
+
 class Params(Section):
     """Every parameter, validated."""
 
@@ -191,6 +217,7 @@ class Params(Section):
     promotion: Promotion
     planning: Planning
     resources: Resources
+    spark: Spark
     seed: Annotated[int, Field(ge=0, lt=2**31)]
     threads: Annotated[int, Field(ge=1, le=256)]
 

@@ -10,7 +10,7 @@ import gzip
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import duckdb
 
@@ -40,6 +40,13 @@ class Source:
     text: bool
 
 
+class Finder(Protocol):
+    """What looks for a table where the data were delivered."""
+
+    def __call__(self, schema: Schema, settings: Table) -> Source | None:
+        """The table, or None where nothing of its name is there and no path was declared."""
+
+
 class FaultyTableError(Exception):
     """A table that cannot be read; carries the faults. Never leaves the check."""
 
@@ -52,13 +59,10 @@ def attach(connection: duckdb.DuckDBPyConnection, data: Path) -> bool:
     """Opens `data` on the connection where it is a DuckDB file; says whether it is one.
 
     Raises:
-        UsageError: `data` is a PostgreSQL address, does not exist, or is some other file.
+        UsageError: `data` is an address made a path, does not exist, or is some other file.
     """
     if str(data).startswith(("postgres:", "postgresql:")):
-        raise UsageError(
-            "data: a PostgreSQL address was given, which this version does not read; "
-            "export the tables to Parquet or to a DuckDB file and give that path"
-        )
+        raise UsageError("data: a PostgreSQL address was given as a path; give it as contract.delivery.place_of(URL)")
     if data.is_dir():
         return False
     if not data.exists():
@@ -160,7 +164,7 @@ def _from_database(connection: duckdb.DuckDBPyConnection, schema: Schema, settin
                   "", "correct the name")
         )  # fmt: skip
     relation = f"{_CATALOG}.main.{quoted(name)}"
-    return Source(f"table {name}", relation, _described(connection, schema.name, relation), text=False)
+    return Source(f"table {name}", relation, described(connection, schema.name, relation), text=False)
 
 
 def _in_path(place: Path, files: Sequence[Path], schema: Schema, settings: Table) -> bool:
@@ -182,7 +186,7 @@ def _from_parquet(
     if faults:
         raise FaultyTableError(*faults)
     relation = f"read_parquet([{', '.join(map(_pattern, files))}], union_by_name = true, hive_partitioning = {in_path})"
-    return Source(location, relation, _described(connection, table, relation), text=False)
+    return Source(location, relation, described(connection, table, relation), text=False)
 
 
 def _from_csv(schema: Schema, settings: Table, location: str, files: Sequence[Path]) -> Source:
@@ -239,7 +243,12 @@ def _split(line: str, separator: str) -> tuple[str, ...]:
     return tuple(next(csv.reader([line], delimiter=separator), []))
 
 
-def _described(connection: duckdb.DuckDBPyConnection, table: str, relation: str) -> dict[str, str]:
+def described(connection: duckdb.DuckDBPyConnection, table: str, relation: str) -> dict[str, str]:
+    """Names and DuckDB types of a relation's columns.
+
+    Raises:
+        FaultyTableError: it cannot be read.
+    """
     try:
         rows = connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
     except duckdb.Error as error:

@@ -83,6 +83,21 @@ class Survey:
     rows: int
 
 
+SURVEY_COLUMNS: Final = (*EventCode._fields, "first_us", "last_us", "whole_seconds", "widest_cents", "rows")
+
+
+def surveyed(rows: Sequence[tuple[Any, ...]]) -> Survey:
+    """The survey from one row of `SURVEY_COLUMNS` for each code."""
+    return Survey(
+        codes=tuple(EventCode(*row[:4]) for row in rows),
+        first_us=min((row[4] for row in rows), default=0),
+        last_us=max((row[5] for row in rows), default=0),
+        whole_seconds=all(row[6] for row in rows),
+        widest_cents=max((row[7] for row in rows), default=0),
+        rows=sum(row[8] for row in rows),
+    )
+
+
 class Engine(Protocol):
     """Where a timeline comes from: customers, and the events of one window that may be used."""
 
@@ -97,6 +112,13 @@ class Engine(Protocol):
 
     def sorted_events(self, codes: Sequence[EventCode], clock: Clock) -> Iterator[pa.RecordBatch]:
         """Events as (number, tick, code, cents), ascending by all four, in batches of any size."""
+
+
+class EngineMaker(Protocol):
+    """What makes an engine over a source, such as `DuckdbEngine` itself."""
+
+    def __call__(self, source: Source, window: Window) -> Engine:
+        """The engine for the events of the window."""
 
 
 class DuckdbEngine:
@@ -128,27 +150,11 @@ class DuckdbEngine:
             FROM {PERMITTED} SEMI JOIN {NUMBERED} USING (customer_id)
             LEFT JOIN {CAMPAIGNS} USING (campaign_id)
             WHERE {self.window.sql} GROUP BY ALL""").fetchall()  # noqa: S608  names and integers of ours
-        return Survey(
-            codes=tuple(EventCode(*row[:4]) for row in rows),
-            first_us=min((row[4] for row in rows), default=0),
-            last_us=max((row[5] for row in rows), default=0),
-            whole_seconds=all(row[6] for row in rows),
-            widest_cents=max((row[7] for row in rows), default=0),
-            rows=sum(row[8] for row in rows),
-        )
+        return surveyed(rows)
 
     def sorted_events(self, codes: Sequence[EventCode], clock: Clock) -> Iterator[pa.RecordBatch]:
         """See `Engine`."""
-        dictionary = pa.table(
-            {
-                "kind": pa.array([code.kind for code in codes], pa.string()),
-                "channel": pa.array([code.channel for code in codes], pa.string()),
-                "category": pa.array([code.category for code in codes], pa.string()),
-                "transactional": pa.array([code.transactional for code in codes], pa.bool_()),
-                "code": pa.array(range(len(codes)), pa.uint16()),
-            }
-        )
-        create_from_arrow(self.connection, "event_codes", dictionary)
+        create_from_arrow(self.connection, "event_codes", code_table(codes))
         tick = "UINTEGER" if clock.dtype.itemsize == 4 else "BIGINT"
         rows = self.connection.sql(f"""
             SELECT number, CAST((epoch_us(occurred_at) - {clock.base_us}) // {clock.tick_us} AS {tick}) AS tick,
@@ -160,6 +166,19 @@ class DuckdbEngine:
              AND e.category IS NOT DISTINCT FROM g.category AND e.transactional = coalesce(g.transactional, false)
             WHERE {self.window.sql} ORDER BY number, tick, code, cents""")  # noqa: S608  names and integers of ours
         yield from rows.to_arrow_reader(BATCH_ROWS)
+
+
+def code_table(codes: Sequence[EventCode]) -> pa.Table:
+    """(kind, channel, category, transactional, code): what an event must be to bear each code."""
+    return pa.table(
+        {
+            "kind": pa.array([code.kind for code in codes], pa.string()),
+            "channel": pa.array([code.channel for code in codes], pa.string()),
+            "category": pa.array([code.category for code in codes], pa.string()),
+            "transactional": pa.array([code.transactional for code in codes], pa.bool_()),
+            "code": pa.array(range(len(codes)), pa.uint16()),
+        }
+    )
 
 
 def number_customers(connection: duckdb.DuckDBPyConnection, ids: pa.Array, numbers: pa.Array | None = None) -> None:

@@ -44,6 +44,7 @@ class GroupWriter:
         self._hashes = [hashlib.blake2b(digest_size=16) for _ in COLUMNS]
         self.counts = np.zeros(n_customers, np.int64)
         self.parts: list[Part] = []
+        self._room = group_events
         self.rows = 0
 
     def __enter__(self) -> "GroupWriter":
@@ -54,24 +55,32 @@ class GroupWriter:
             self._write(*self._drained())
 
     def add(self, batch: pa.RecordBatch) -> None:
-        """Take the next rows; write those of finished customers once there are enough."""
-        for begin in range(0, batch.num_rows, self._group_events):
-            self._take(batch.slice(begin, self._group_events))
-
-    def _take(self, batch: pa.RecordBatch) -> None:
-        number, *columns = (batch[name].to_numpy() for name in ("number", *COLUMNS))
-        kept = (column.astype(type_, copy=False) for column, type_ in zip(columns, self._types, strict=True))
-        self._waiting.append((number, *kept))
-        self.rows += len(number)
-        if sum(len(part[0]) for part in self._waiting) >= self._group_events and self._waiting[0][0][0] != number[-1]:
-            number, *columns = self._drained()
-            cut = int(np.searchsorted(number, number[-1]))
-            self._waiting = [(number[cut:], *(column[cut:] for column in columns))]
-            self._write(number[:cut], *(column[:cut] for column in columns))
+        """Take the next rows; write those of finished customers once there are enough, whatever the batches are."""
+        start = 0
+        while start < batch.num_rows:
+            piece = batch.slice(start, self._room)
+            start += piece.num_rows
+            number, *columns = (piece[name].to_numpy() for name in ("number", *COLUMNS))
+            kept = (column.astype(type_, copy=False) for column, type_ in zip(columns, self._types, strict=True))
+            self._waiting.append((number, *kept))
+            self._room -= piece.num_rows
+            if not self._room:
+                self._room = max(1, self._group_events - self._write_finished())
+        self.rows += batch.num_rows
 
     def digest(self) -> str:
         """Of all that was written, whatever the batches and the parts were."""
         return "".join(each.hexdigest() for each in self._hashes)
+
+    def _write_finished(self) -> int:
+        """Write all customers but the last, who may go on; how many rows of that one wait, 0 if there is no other."""
+        if self._waiting[0][0][0] == self._waiting[-1][0][-1]:
+            return 0
+        number, *columns = self._drained()
+        cut = int(np.searchsorted(number, number[-1]))
+        self._waiting = [(number[cut:], *(column[cut:] for column in columns))]
+        self._write(number[:cut], *(column[:cut] for column in columns))
+        return len(number) - cut
 
     def _drained(self) -> tuple[npt.NDArray[Any], ...]:
         waiting, self._waiting = self._waiting, []

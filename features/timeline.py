@@ -24,7 +24,7 @@ from contract.params import Params
 from contract.progress import Progress, silent
 from features.blocks import chosen, holds_any, joined, no_events, sliced, split
 from features.encoding import built_codebook, codebook_from_tree, codebook_to_tree, fitting_clock, stable_json
-from features.engines import DuckdbEngine, Engine, Source, Window, bounded
+from features.engines import DuckdbEngine, EngineMaker, Source, Window, bounded
 from features.events import US_PER_DAY, Codebook, Events
 from features.merging import all_merged, merged, since
 from features.permission import standing_digest
@@ -187,6 +187,7 @@ def build_timeline(
     codebook: Codebook | None = None,
     progress: Progress = silent,
     group_events: int = GROUP_EVENTS,
+    engine: EngineMaker = DuckdbEngine,
 ) -> Timeline:
     """Write the timeline of the events with `as_of - lookback <= time < as_of` that may be used, whole or not at all.
 
@@ -197,20 +198,21 @@ def build_timeline(
         codebook: One whose numbers must stay, such as a trained bundle's; what it lacks is appended.
         progress: Told how many events are sorted and written.
         group_events: About how many events one part holds.
+        engine: What scans, joins and sorts; the timeline is the same byte for byte.
 
     Raises:
         DataError: A customer id occurs twice, or the events need more than 65,536 codes.
         StorageError: The folder cannot be written, or memory and spill do not suffice; an older timeline is whole.
     """
     window = kept_window(intake.as_of, params)
-    engine: Engine = DuckdbEngine(intake, window)
-    ids = distinct(engine.customer_ids())
-    survey = engine.survey()
-    codes = built_codebook(survey.codes, engine.categories(), params, codebook)
+    events = engine(intake, window)
+    ids = distinct(events.customer_ids())
+    survey = events.survey()
+    codes = built_codebook(survey.codes, events.categories(), params, codebook)
     clock = fitting_clock(survey.first_us, survey.last_us, survey.whole_seconds)
     cents = fitting_cents(survey.widest_cents)
     with atomic_folder(folder) as target:
-        batches = engine.sorted_events(codes.entries, clock)
+        batches = events.sorted_events(codes.entries, clock)
         arrivals = Arrivals(len(ids), np.arange(len(ids)), ids, clock, cents)
         base = write_segment(target, 0, arrivals, batches, group_events, progress, survey.rows)
         write_manifest(target, (base,), codes, window, standing_digest(intake.connection))

@@ -1,9 +1,17 @@
 """What every kind of test shares; holds no fixture that only one of them needs."""
 
+import shutil
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from features.engines import EngineMaker
+    from tests.adapters.postgres_server import Server
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"
@@ -25,3 +33,29 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip("needs the public data sets in ../shared/data, which is absent here")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def postgres() -> "Iterator[Server]":
+    """A PostgreSQL server of the tests' own."""
+    pytest.importorskip("psycopg", reason="needs psycopg, the extra postgres")
+    from tests.adapters.postgres_server import missing, running_server
+
+    if reason := missing():
+        pytest.skip(reason)
+    with running_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[EngineMaker]":
+    """Engines on one Spark session, because its start takes seconds."""
+    pytest.importorskip("pyspark", reason="needs PySpark, the extra spark")
+    if shutil.which("java") is None:
+        pytest.skip("needs Java 17 (on Debian the package openjdk-17-jre-headless), which is absent here")
+    from contract.loading import load_params
+    from features.spark_engine import spark_engine
+
+    scratch = tmp_path_factory.mktemp("spark")
+    with spark_engine(load_params(assignments=[f"spark.scratch={scratch}"]).spark, sys.executable) as maker:
+        yield maker

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from channelwise.jobs.features import timeline_of
+from contract.delivery import Place
 from contract.errors import ArtefactError, DataError, UsageError
 from contract.intake import Intake, open_audience, open_data
 from contract.params import Params
@@ -26,7 +27,7 @@ from serving.scores import Stamp
 class ScoreRequest:
     """What to score: an audience file, for a campaign, at a moment (UTC), into `out`."""
 
-    data: Path
+    data: Place
     audience: Path
     campaign_id: str
     as_of: datetime

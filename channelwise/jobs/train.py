@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from channelwise.jobs.features import timeline_of
+from contract.delivery import Place
 from contract.intake import open_data
 from contract.params import Params
 from contract.progress import Progress
@@ -19,7 +20,7 @@ from training.tracking import FOLDER, Tracked, champion_bundle, track
 class TrainRequest:
     """What to train on, how hard, and where the result goes."""
 
-    data: Path
+    data: Place
     as_of: datetime | None
     profile: ProfileName
     registry: str | None

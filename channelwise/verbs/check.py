@@ -8,18 +8,19 @@ from channelwise.options import (
     DEFAULT_QUARANTINE,
     AsOf,
     Assignments,
-    DataFolder,
+    DataPlace,
     ParamsFiles,
     Quarantine,
     now,
     read_as_of,
+    read_data,
     read_params,
 )
 from contract.errors import DataError
 
 
 def check(
-    data: DataFolder,
+    data: DataPlace,
     as_of: AsOf = None,
     json: Annotated[bool, typer.Option("--json", help="The report as JSON.")] = False,
     quarantine: Quarantine = DEFAULT_QUARANTINE,
@@ -34,7 +35,7 @@ def check(
     from contract.intake import check_data
 
     settings = read_params(params, assignments)
-    report = check_data(data, settings, as_of=read_as_of(as_of), quarantine=quarantine, now=now())
+    report = check_data(read_data(data), settings, as_of=read_as_of(as_of), quarantine=quarantine, now=now())
     show_check(report, as_json=json)
     if report.fatal:
         raise typer.Exit(DataError.exit_code)

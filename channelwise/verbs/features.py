@@ -6,12 +6,11 @@ from typing import Annotated
 import typer
 
 from channelwise.console import progress_bars, say
-from channelwise.options import AsOf, Assignments, ParamsFiles, now, read_as_of, read_params
+from channelwise.options import AsOf, Assignments, ParamsFiles, now, read_as_of, read_data, read_params
 from contract.errors import UsageError
 from contract.files import atomic_file
 from contract.params import Params
 
-ENGINES = ("duckdb",)
 Update = Annotated[
     bool,
     typer.Option(
@@ -25,12 +24,19 @@ Update = Annotated[
 
 def features(
     data: Annotated[
-        Path | None, typer.Option("--data", metavar="DIR", help="Folder (or DuckDB file) that holds the input tables.")
+        str | None,
+        typer.Option(
+            "--data",
+            metavar="DIR|URL",
+            help="Folder, DuckDB file or postgresql:// address that holds the input tables.",
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Where to write.")] = None,
     as_of: AsOf = None,
     update: Update = False,
-    engine: Annotated[str, typer.Option("--engine", help="What scans and sorts: duckdb.")] = "duckdb",
+    engine: Annotated[
+        str, typer.Option("--engine", help="What joins and sorts the events: duckdb or spark.")
+    ] = "duckdb",
     describe: Annotated[
         bool,
         typer.Option(
@@ -51,16 +57,11 @@ def features(
         return
     if data is None or out is None:
         raise UsageError("features: --data and --out are needed; or --describe, which says what each feature means")
-    _compute(data, out, as_of, engine, update, settings)
+    from channelwise.jobs.features import FeaturesRequest, run_features
 
-
-def _compute(data: Path, out: Path, as_of: str | None, engine: str, update: bool, params: Params) -> None:
-    from channelwise.jobs.features import run_features
-
-    if engine not in ENGINES:
-        raise UsageError(f"--engine: found '{engine}'; this version has {', '.join(ENGINES)}")
+    request = FeaturesRequest(read_data(data), out, read_as_of(as_of), engine, update)
     with progress_bars() as progress:
-        columns = run_features(data, out, read_as_of(as_of), params, progress, now=now(), update=update)
+        columns = run_features(request, settings, progress, now=now())
     say(
         f"{out / 'features.parquet'}: {columns} features of each customer; {out / 'describe.csv'} says what each means."
     )

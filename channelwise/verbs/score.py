@@ -9,18 +9,19 @@ from channelwise.console import progress_bars
 from channelwise.options import (
     DEFAULT_QUARANTINE,
     Assignments,
-    DataFolder,
+    DataPlace,
     ParamsFiles,
     Quarantine,
     Registry,
     now,
+    read_data,
     read_params,
     read_time,
 )
 
 
 def score(
-    data: DataFolder,
+    data: DataPlace,
     audience: Annotated[Path, typer.Option("--audience", metavar="FILE", help="Who may be contacted.")],
     campaign: Annotated[str, typer.Option("--campaign", metavar="ID", help="The campaign to be sent.")],
     as_of: Annotated[
@@ -43,7 +44,7 @@ def score(
     from channelwise.reports.scores import show_scores
 
     settings = read_params(params, assignments)
-    request = ScoreRequest(data, audience, campaign, read_time(as_of), out, quarantine)
+    request = ScoreRequest(read_data(data), audience, campaign, read_time(as_of), out, quarantine)
     with progress_bars() as progress:
         summary = run_score(request, serving_bundle(model, registry, settings), settings, progress, now=now())
     show_scores(summary)

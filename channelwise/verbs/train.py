@@ -10,12 +10,13 @@ from channelwise.options import (
     DEFAULT_QUARANTINE,
     AsOf,
     Assignments,
-    DataFolder,
+    DataPlace,
     ParamsFiles,
     Quarantine,
     Registry,
     now,
     read_as_of,
+    read_data,
     read_params,
 )
 
@@ -29,7 +30,7 @@ class Profile(StrEnum):
 
 
 def train(
-    data: DataFolder,
+    data: DataPlace,
     as_of: AsOf = None,
     profile: Annotated[Profile, typer.Option("--profile", help="How much effort to spend.")] = Profile.DEFAULT,
     registry: Registry = None,
@@ -48,7 +49,10 @@ def train(
     settings = read_params(params, assignments)
     with progress_bars() as progress:
         summary = run_train(
-            TrainRequest(data, read_as_of(as_of), profile.value, registry, quarantine), settings, progress, now=now()
+            TrainRequest(read_data(data), read_as_of(as_of), profile.value, registry, quarantine),
+            settings,
+            progress,
+            now=now(),
         )
     warn_of_quarantine(summary.report)
     say(card_text(summary.result.report))

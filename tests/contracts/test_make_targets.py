@@ -65,5 +65,5 @@ def test_continuous_integration_runs_every_check() -> None:
     script = (ROOT / ".ci" / "run").read_text()
     assert "set -euo pipefail" in script
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
-    steps = ["make check", "make test", "readme_commands.py README.md"]
+    steps = ["make check", ".ci/services", "make test", "readme_commands.py README.md"]
     assert [step for step in steps if step in script] == steps
