@@ -24,12 +24,12 @@ from features.event_store import (
     Interaction,
     codebook_to_fill,
     conflicting_id,
+    filled,
     identity,
     opened_codebook,
 )
 from features.events import Codebook
 from features.histories import EMPTY, inserted
-from features.sqlite_store import filled
 from features.timeline import Timeline
 
 HISTORY: Final = b"h"
