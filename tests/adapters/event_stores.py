@@ -35,7 +35,7 @@ def store_opener(kind: str, folder: Path, params: Params) -> Iterator[Opener]:
 
 @contextmanager
 def redis_server(folder: Path) -> Iterator[str]:
-    """A server of our own on a free port, whose log has each command before the reply; skips where there is no server."""
+    """A server of our own on a free port, whose log has a command before its reply; skips where there is none."""
     program = shutil.which("redis-server")
     if program is None:
         pytest.skip("needs redis-server on the path, which is absent here")
