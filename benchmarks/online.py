@@ -4,8 +4,8 @@ python -m benchmarks.online [--customers 200000] [--folder DIR]. The stores are 
 50 events a customer and whole seconds; then customers are taken at random, one operation at a time, after a warm-up.
 `append_read` keeps an event and computes all default features with it, in one call; `append` and `read` are each alone.
 CPU is that of the calling thread: what the operation costs where nothing else wants the processor.
-Redis runs on this machine, with its log on, if `redis-server` is on the path. The last line is JSON: figures without a
-store's name are SQLite's.
+Redis runs on this machine, its log synced every second, if `redis-server` is on the path. The last line
+is JSON: figures without a store's name are SQLite's.
 """
 
 import argparse

@@ -7,6 +7,7 @@ ever appended. The delivered row is kept too, so that a training can take the st
 
 from collections.abc import Iterator
 from hashlib import blake2b
+from itertools import pairwise
 from math import isfinite
 from typing import Final, NamedTuple, Protocol
 
@@ -15,9 +16,11 @@ from contract.kinds import HELD_OUT
 from contract.params import Params
 from features.encoding import built_codebook, continues
 from features.events import Codebook, EventCode
+from features.histories import packed
 from features.timeline import Timeline
 
 VERSION: Final = 1
+FILL_EVENTS: Final = 500_000
 MAX_AMOUNT_EUR: Final = 1e13
 """Cents of more would not be whole numbers in a double."""
 
@@ -225,3 +228,14 @@ def opened_codebook(held: Codebook | None, given: Codebook | None) -> Codebook |
         "event store: its codebook does not continue the one given; fill a new store from a timeline built with that "
         "codebook"
     )
+
+
+def filled(timeline: Timeline) -> Iterator[tuple[str, bytes]]:
+    """(customer id, history) of every customer of the timeline who has events."""
+    ids = timeline.customer_ids
+    for block in timeline.blocks(FILL_EVENTS):
+        for local, (begin, end) in enumerate(pairwise(block.offsets.tolist())):
+            if begin < end:
+                rows = slice(begin, end)
+                own = packed(block.time_us[rows], block.code[rows], block.cents[rows])
+                yield ids[block.first_customer + local], own

@@ -1,8 +1,11 @@
 """The event store in Redis: for several machines that serve the same customers; computes no feature.
 
-What an acknowledged event survives is the server's to keep: with `appendonly yes` it survives a kill -9 of the server,
-and with `appendfsync always` a power cut; a server that writes no log is refused, unless `volatile=True`. A customer is
-one hash: its fields are the history, one delivered row an identity, and one identity an event id.
+An acknowledged event survives the end of this process by any means. What it survives of the server is the server's to
+keep: with `appendonly yes` and `appendfsync always` a kill -9 and a power cut; with `everysec` either may cost the last
+two seconds, since the server then replies while an earlier fsync holds its log back. A server that writes no log is
+refused, unless `volatile=True`.
+
+A customer is one hash: its fields are the history, one delivered row an identity, and one identity an event id.
 
 An append reads the customer's history, puts the event in its place, and writes on condition that the history is still
 the one that was read; of two who append to one customer at once, one tries again.
@@ -24,12 +27,12 @@ from features.event_store import (
     Interaction,
     codebook_to_fill,
     conflicting_id,
+    filled,
     identity,
     opened_codebook,
 )
 from features.events import Codebook
 from features.histories import EMPTY, inserted
-from features.sqlite_store import filled
 from features.timeline import Timeline
 
 HISTORY: Final = b"h"

@@ -10,7 +10,6 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import pairwise
 from pathlib import Path
 from threading import RLock
 from typing import Final, Literal
@@ -25,11 +24,12 @@ from features.event_store import (
     Interaction,
     codebook_to_fill,
     conflicting_id,
+    filled,
     identity,
     opened_codebook,
 )
 from features.events import Codebook
-from features.histories import EMPTY, inserted, packed
+from features.histories import EMPTY, inserted
 from features.timeline import Timeline
 
 Durability = Literal["process", "power"]
@@ -40,8 +40,6 @@ BUSY_SECONDS: Final = 10.0
 CACHE_KIB: Final = 64 * 1024
 CHECKPOINT_PAGES: Final = 4_000
 """Pages in the log before they are written back, in one append: 16 MB, every thousandth append or so."""
-
-FILL_EVENTS: Final = 500_000
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -150,6 +148,8 @@ class SqliteStore:
             self._keep(codebook)
             self._connection.executemany(_ENTER, filled(timeline))
             (taken,) = self._run("SELECT count(*) FROM histories").fetchone()
+        with self._storage():
+            self._run("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         return int(taken)
 
     def forget(self, customer_id: str) -> bool:
@@ -256,14 +256,3 @@ class SqliteStore:
             f"{self._path}: the event store cannot be read or written ({error}); nothing was kept of the last call; "
             "see to the disk and its permissions, or to who holds the file locked, and deliver again"
         )
-
-
-def filled(timeline: Timeline) -> Iterator[tuple[str, bytes]]:
-    """(customer id, history) of every customer of the timeline who has events."""
-    ids = timeline.customer_ids
-    for block in timeline.blocks(FILL_EVENTS):
-        for local, (begin, end) in enumerate(pairwise(block.offsets.tolist())):
-            if begin < end:
-                rows = slice(begin, end)
-                own = packed(block.time_us[rows], block.code[rows], block.cents[rows])
-                yield ids[block.first_customer + local], own

@@ -35,7 +35,7 @@ def store_opener(kind: str, folder: Path, params: Params) -> Iterator[Opener]:
 
 @contextmanager
 def redis_server(folder: Path) -> Iterator[str]:
-    """A server of our own on a free port, which writes every command to its log; skips where there is no server."""
+    """A server of our own on a free port, whose log has a command before its reply; skips where there is none."""
     program = shutil.which("redis-server")
     if program is None:
         pytest.skip("needs redis-server on the path, which is absent here")
@@ -44,6 +44,7 @@ def redis_server(folder: Path) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     words = [program, "--port", str(port), "--dir", str(folder), "--appendonly", "yes", "--save", ""]
+    words += ["--appendfsync", "always"]
     with subprocess.Popen([*words, "--bind", "127.0.0.1"], stdout=subprocess.DEVNULL) as server:
         try:
             retry = redis.retry.Retry(redis.backoff.ConstantBackoff(0.05), 200)
