@@ -8,13 +8,14 @@ bit. Nothing depends on the order of events tied in time.
 """
 
 import math
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import numba
 import numpy as np
 import numpy.typing as npt
 
 from features import layout as k
+from features.compiled import Compiled
 
 
 @numba.njit(inline="always")
@@ -384,20 +385,6 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
                 flat[base + U(emit_other[j])] = np.float32(value)
             row += 1
     return k.OK, 0
-
-
-class Compiled(Protocol):
-    """The compiled sweep: takes read-only inputs only, so that there is one signature; releases the GIL."""
-
-    def __call__(self, *inputs: Any) -> tuple[int, int]:
-        """Fill the output; a status and the row that it is about."""
-
-    def recompile(self) -> None:
-        """Forget what the cache holds and compile anew."""
-
-    @property
-    def signatures(self) -> list[Any]:
-        """What it is compiled for so far."""
 
 
 run_sweep: Compiled = numba.njit(nogil=True, cache=True, error_model="numpy")(_sweep)

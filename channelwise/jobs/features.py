@@ -19,6 +19,7 @@ from features.engines import DuckdbEngine, EngineMaker
 from features.export import write_customer_features
 from features.growth import append_events
 from features.matrix import FeatureSet, learn_features
+from features.sweep import prepare
 from features.timeline import Timeline, build_timeline
 
 DUCKDB: Final = "duckdb"
@@ -62,6 +63,7 @@ def engine_called(name: str, params: Params) -> Iterator[EngineMaker]:
 @contextmanager
 def timeline_of(intake: Intake, params: Params, progress: Progress, features: FeatureSet | None) -> Iterator[Timeline]:
     """The timeline of an intake in a folder that goes when the job ends; coded as `features`, if given."""
+    _compiled(progress)
     with tempfile.TemporaryDirectory(prefix="channelwise-") as folder:
         codebook = features.codebook if features else None
         yield build_timeline(intake, params, Path(folder) / TIMELINE, codebook=codebook, progress=progress)
@@ -79,6 +81,7 @@ def run_features(request: FeaturesRequest, params: Params, progress: Progress, *
             f"--update: adds events with the engine {DUCKDB}, found '{request.engine}'; a day needs no cluster: "
             "leave out --engine"
         )
+    _compiled(progress)
     with engine_called(request.engine, params) as maker, atomic_folder(request.out) as folder:
         intake = open_data(request.data, params, as_of=request.as_of, quarantine=None, now=now)
         target = folder / TIMELINE
@@ -89,6 +92,14 @@ def run_features(request: FeaturesRequest, params: Params, progress: Progress, *
             timeline = build_timeline(intake, params, target, progress=progress, engine=maker)
         features = learn_features(intake, timeline, params)
         return write_customer_features(intake, timeline, features, params, folder, progress)
+
+
+def _compiled(progress: Progress) -> None:
+    """Have the kernel ready, and say so where that takes long: on the first command after an installation."""
+    stage = "compiling (the first time only)"
+    progress(stage, 0, 1)
+    prepare()
+    progress(stage, 1, 1)
 
 
 def _refuse_missing_customers(intake: Intake, timeline: Timeline) -> None:
