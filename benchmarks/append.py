@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.features import BLOCK_EVENTS
-from benchmarks.history import HISTORY_DAYS, START_US
+from benchmarks.parts.history import HISTORY_DAYS, START_US
 from contract.loading import load_params
 from contract.params import Params
 from features.events import US_PER_DAY

@@ -18,7 +18,7 @@ import lightgbm as lgb
 import numpy as np
 
 from benchmarks.features import rows_of
-from benchmarks.history import prepared
+from benchmarks.parts.history import prepared
 from contract.loading import load_params
 from features.catalogue import default_features
 from features.compiler import learn_base_rates

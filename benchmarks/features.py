@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks import online
-from benchmarks.history import Work, batch_rows, peak_gb, prepared
+from benchmarks.parts.history import Work, batch_rows, peak_gb, prepared
 from contract.loading import load_params
 from contract.params import Params
 from features.catalogue import default_features
@@ -138,8 +138,8 @@ def measured(work: Callable[[], object], times: int = 3) -> tuple[float, float]:
 
 
 def peer(job: str, folder: Path, customers: int) -> Cost:
-    """A job of `benchmarks.feature_peers`, in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.feature_peers", job, str(folder), str(customers)]
+    """A job of `benchmarks.parts.feature_peers`, in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.parts.feature_peers", job, str(folder), str(customers)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{job}: {done.stderr}")
@@ -154,7 +154,7 @@ def featuretools(folder: Path, raw: Path) -> Cost:
         subprocess.run([sys.executable, "-m", "venv", str(folder / "featuretools")], check=True)
         wanted = ["featuretools", "pandas<3", "pyarrow", "setuptools<81"]
         subprocess.run([str(python), "-m", "pip", "--quiet", "install", *wanted], check=True, capture_output=True)
-    script = Path(__file__).with_name("featuretools_peer.py")
+    script = Path(__file__).with_name("parts") / "featuretools_peer.py"
     command = [str(python), str(script), str(raw), *map(str, SLICE)]
     found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
     return Cost("featuretools (slice)", found["rows"], found["features"], found["cpu_s"], found["cpu_s"])

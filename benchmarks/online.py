@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.history import HISTORY_DAYS, START_US, prepared
+from benchmarks.parts.history import HISTORY_DAYS, START_US, prepared
 from contract.loading import load_params
 from contract.params import Params
 from features.catalogue import default_features

@@ -199,7 +199,41 @@ def test_features_of_every_customer_are_written_with_their_meaning(shop, tmp_pat
     described = pd.read_csv(out / "describe.csv")
     assert list(table.columns) == ["customer_id", "as_of", *described["name"]]
     assert len(table) == 2_000
-    assert run_command("features", "--data", shop.data, "--out", out, "--engine", "spark").code == 2
+
+
+def test_a_feature_is_added_and_others_left_out_by_a_line(shop, tmp_path):
+    out = tmp_path / "features"
+    lines = "features.add=[{count: answers on sms+push, days: 7}]", "features.leave_out=['*_recency']"
+    ran = run_command("features", "--data", shop.data, "--out", out, "--set", lines[0], "--set", lines[1])
+    assert ran.code == 0, ran.err
+    table = pd.read_parquet(out / "features.parquet")
+    both = table["answers_sms_count_7d"] + table["answers_push_count_7d"]
+    assert table["answers_sms_push_count_7d"].tolist() == both.tolist()
+    assert not [name for name in table.columns if name.endswith("_recency")]
+
+
+def test_what_features_cannot_do_is_refused_with_the_remedy(shop, tmp_path):
+    asked = ["features", "--data", shop.data, "--out", tmp_path / "features"]
+    for more, words in (
+        (["--engine", "flink"], "expected one of duckdb, spark"),
+        (["--engine", "spark", "--update"], "leave out --engine"),
+        (["--set", "features.leave_out=[tenur]"], "nearest: tenure"),
+        (["--set", "features.add=[{cuont: answers, days: 7}]"], "nearest: count"),
+    ):
+        ran = run_command(*asked, *more)
+        assert (ran.code, words in ran.err) == (2, True), ran.err
+    ran = run_command("features")
+    assert (ran.code, "--describe" in ran.err) == (2, True)
+
+
+def test_every_feature_is_described_without_data(tmp_path):
+    page = tmp_path / "features.html"
+    assert run_command("features", "--describe", "--out", page).code == 0
+    shown = run_command("features", "--describe")
+    assert shown.code == 0
+    assert "answers_candidate_count_7d" in page.read_text()
+    assert "as_of_weekday" in shown.out
+    assert run_command("features", "--describe", "--out", tmp_path / "features.txt").code == 2
 
 
 def test_the_state_of_consent_is_read_before_as_of_only(shop):

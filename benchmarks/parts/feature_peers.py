@@ -1,4 +1,4 @@
-"""One measured job a process: `python -m benchmarks.feature_peers JOB FOLDER CUSTOMERS` prints what it took as JSON.
+"""One measured job a process, `python -m benchmarks.parts.feature_peers JOB FOLDER CUSTOMERS`; prints its cost as JSON.
 
 Jobs: duckdb_batch, polars_batch, duckdb_spine (a range join, on a slice), sort (unsorted tables to a timeline under a
 memory limit), unsorted (writes those tables).
@@ -14,8 +14,8 @@ from pathlib import Path
 
 import duckdb
 
-from benchmarks.feature_sql import Measures, duckdb_measures, plain_features
-from benchmarks.history import CATEGORIES, WINDOW, peak_gb, synthetic_codes, words_of
+from benchmarks.parts.feature_sql import Measures, duckdb_measures, plain_features
+from benchmarks.parts.history import CATEGORIES, WINDOW, peak_gb, synthetic_codes, words_of
 from contract.loading import load_params
 from features.catalogue import default_features
 from features.timeline import build_timeline

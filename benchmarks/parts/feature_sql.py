@@ -8,7 +8,7 @@ follows what, pressures, circular hours.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from benchmarks.history import words_of
+from benchmarks.parts.history import words_of
 from features import grammar as g
 from features.event_sets import EventSet
 from features.events import US_PER_DAY, Codebook
