@@ -7,7 +7,6 @@ each route runs in a process of its own. The last line is JSON.
 import argparse
 import json
 import pickle
-import resource
 import subprocess
 import sys
 import tempfile
@@ -18,7 +17,7 @@ import lightgbm as lgb
 import numpy as np
 
 from benchmarks.features import rows_of
-from benchmarks.parts.history import prepared
+from benchmarks.parts.history import peak_gb, prepared
 from contract.loading import load_params
 from features.catalogue import default_features
 from features.compiler import learn_base_rates
@@ -77,11 +76,6 @@ def one_route(route: str, work: Path, threads: int) -> Figures:
     cpu, took = time.process_time() - start, time.perf_counter() - wall
     print(f"{route:<8}{data.num_data():>10,} rows {data.num_feature():>5} columns", file=sys.stderr)
     return {"cpu_s": cpu, "wall_s": took, "peak_gb": peak_gb(), "before_gb": before}
-
-
-def peak_gb() -> float:
-    """Most memory that the process has held."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def measured(folder: Path, n_rows: int, threads: int) -> dict[str, Figures]:

@@ -1,6 +1,7 @@
 """Blocks of whole customers' events: cutting and choosing among them; copies no event and reads no file."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -71,3 +72,11 @@ def joined(parts: list[Events]) -> Events:
         np.concatenate([part.code for part in parts]),
         np.concatenate([part.cents for part in parts]),
     )
+
+
+def read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The array as kernels take it: read-only, so that arrays from files and from memory need one compilation."""
+    if array.flags.writeable:
+        array = array.view()
+        array.flags.writeable = False
+    return array

@@ -3,14 +3,6 @@
 from typing import Any, Protocol
 
 
-class Stats(Protocol):
-    """How the cache served a kernel."""
-
-    @property
-    def cache_misses(self) -> dict[Any, int]:
-        """By signature, how often the cache held nothing."""
-
-
 class Compiled(Protocol):
     """The compiled sweep: takes read-only inputs only, so that there is one signature; releases the GIL."""
 
@@ -23,7 +15,3 @@ class Compiled(Protocol):
     @property
     def signatures(self) -> list[Any]:
         """What it is compiled for so far."""
-
-    @property
-    def stats(self) -> Stats:
-        """How the cache served it."""

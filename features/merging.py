@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from features.blocks import read_only
 from features.events import Events
 
 
@@ -51,14 +52,7 @@ def since(events: Events, since_us: int) -> Events:
 
 
 def _columns(events: Events) -> tuple[npt.NDArray[Any], ...]:
-    return tuple(_read_only(each) for each in (events.offsets, events.time_us, events.code, events.cents))
-
-
-def _read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Arrays from files cannot be written; with all of them so, one compilation serves."""
-    view = array.view()
-    view.flags.writeable = False
-    return view
+    return tuple(read_only(each) for each in (events.offsets, events.time_us, events.code, events.cents))
 
 
 @njit(cache=True, nogil=True)

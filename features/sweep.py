@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from contract.errors import UsageError
 from features import layout as k
-from features.blocks import no_events
+from features.blocks import no_events, read_only
 from features.compiler import Program, compile_program
 from features.events import Codebook, Events, Spine
 from features.kernel import run_sweep
@@ -63,8 +63,8 @@ def sweep(program: Program, events: Events, spine: Spine, out: npt.NDArray[np.fl
             each.result()
 
 
-def prepare() -> bool:
-    """Load the compiled kernel, or compile it where no cache holds it, before the first rows; whether it was compiled.
+def prepare() -> None:
+    """Load the compiled kernel, or compile it where no cache holds it, before the first rows.
 
     Compiling takes about ten seconds, once an installation; loading a quarter of one.
     """
@@ -72,7 +72,6 @@ def prepare() -> bool:
     rows = np.zeros(0, np.int64)
     spine = Spine(rows, rows, np.zeros(0, np.int16), np.zeros(0, np.int16))
     sweep(program, no_events(0, 1), spine, np.zeros((0, 0), np.float32))
-    return any(run_sweep.stats.cache_misses.values())
 
 
 def split_rows(events: Events, spine: Spine, parts: int) -> list[int]:
@@ -93,11 +92,11 @@ def _run(program: Program, events: Events, spine: Spine, out: npt.NDArray[np.flo
         program.words,
         program.reals,
         events.first_customer,
-        _read_only(events.offsets),
-        _read_only(events.time_us),
-        _read_only(events.code),
-        _read_only(events.cents),
-        *map(_read_only, rows),
+        read_only(events.offsets),
+        read_only(events.time_us),
+        read_only(events.code),
+        read_only(events.cents),
+        *map(read_only, rows),
         out,
     )
     status, row = run_sweep(*inputs)
@@ -110,11 +109,3 @@ def _run(program: Program, events: Events, spine: Spine, out: npt.NDArray[np.flo
             customer=spine.customer[at], action=spine.action[at], category=spine.category[at]
         )
         raise UsageError(f"spine: row {at}: {reason}")
-
-
-def _read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """The array as the kernel takes it: read-only, so that arrays from files and from memory need one compilation."""
-    if array.flags.writeable:
-        array = array.view()
-        array.flags.writeable = False
-    return array
