@@ -180,7 +180,7 @@ class Resources(Section):
 class Spark(Section):
     """Where `--engine spark` runs and with which settings."""
 
-    master: Annotated[str, Field(min_length=1)]
+    master: Annotated[str, Field(pattern=r"^(local(\[[^\]]+\])?|yarn|spark://.+|k8s://.+)$")]
     scratch: str | None
     settings: dict[str, str | bool | int | float]
 

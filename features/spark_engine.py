@@ -233,8 +233,9 @@ def _started(kind: "type[SparkSession]", settings: Spark, all_settings: Mapping[
     except (Py4JError, PySparkException) as error:
         if "JAVA_GATEWAY_EXITED" in str(error):
             raise UsageError(
-                "--engine spark: Java did not start; Spark needs Java 17 on PATH or under JAVA_HOME "
-                "(on Debian the package openjdk-17-jre-headless); install it, or use --engine duckdb"
+                "--engine spark: Spark's Java process did not start; Spark needs Java 17 on PATH or under JAVA_HOME "
+                "(on Debian the package openjdk-17-jre-headless) and settings that it knows; install it, correct "
+                f"spark.master '{settings.master}' or spark.settings if Spark names them above, or use --engine duckdb"
             ) from error
         raise UsageError(
             f"--engine spark: Spark does not start on spark.master '{settings.master}': {_gist(str(error))}; "

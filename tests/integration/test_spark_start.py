@@ -33,12 +33,20 @@ def test_it_starts_quietly_on_the_loopback_and_in_utc(tmp_path):
         ("settings={spark.master: yarn}", "give it as spark.master"),
         ("settings={spark.sql.session.timeZone: CET}", "times are UTC; remove it"),
         ("master=''", "spark.master"),
+        ("master=nonsense", "spark.master"),
         ("settings={spark.jars: [a]}", "spark.settings"),
     ],
 )
 def test_wrong_settings_are_refused_by_name(assignment, match):
     with pytest.raises(ParameterError, match=match):
         set_to(assignment)
+
+
+@pytest.mark.parametrize(
+    "master", ["local", "local[*]", "local[2,3]", "yarn", "spark://host:7077", "k8s://https://host"]
+)
+def test_every_kind_of_master_may_be_named(master):
+    assert set_to(f"master='{master}'").master == master
 
 
 def test_an_unknown_engine_is_refused():
@@ -65,7 +73,7 @@ def test_without_java_the_remedy_is_named_and_nothing_is_written(tmp_path):
     command = [sys.executable, "-m", "channelwise", *map(str, words)]
     ran = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert ran.returncode == 2, ran.stderr
-    assert "Java did not start; Spark needs Java 17" in " ".join(ran.stderr.split())
+    assert "Spark's Java process did not start; Spark needs Java 17" in " ".join(ran.stderr.split())
     assert not (tmp_path / "out").exists()
 
 
