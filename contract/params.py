@@ -73,6 +73,7 @@ class Tables(Section):
     """All input tables."""
 
     customers: CustomersTable = CustomersTable()
+    customer_history: Table = Table()
     interactions: Table = Table()
     consents: Table = Table()
     campaigns: Table = Table()

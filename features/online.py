@@ -3,6 +3,7 @@
 What comes out is bit for bit what `FeatureSet` gives over a timeline built at that as_of from the same rows.
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from datetime import date
 from math import nan
@@ -66,15 +67,14 @@ class Known:
     def __init__(
         self, features: FeatureSet, customers: Customers, ids: Sequence[str] | npt.NDArray[np.object_]
     ) -> None:
-        if len(ids) != len(customers.values):
-            raise UsageError(
-                f"online features: {len(ids)} ids for {len(customers.values)} customers; give one for each"
-            )
+        if len(ids) != len(customers):
+            raise UsageError(f"online features: {len(ids)} ids for {len(customers)} customers; give one for each")
         encoder = features.demographic
         lacking = [name for name in encoder.names if name not in customers.names]
         if lacking:
             raise UsageError(f"customers: lack {', '.join(lacking)}; read them by the table of this encoder")
         self._values = customers.values[:, [customers.names.index(name) for name in encoder.names]]
+        self._offsets, self._from_us = customers.offsets, customers.from_us
         self._nobody = [nan] * len(encoder.names)
         self._numbers = {customer: number for number, customer in enumerate(ids)}
         self._ages = [at for at, column in enumerate(encoder.columns) if column.reading == "age"]
@@ -85,7 +85,9 @@ class Known:
         number = self._numbers.get(customer_id)
         if number is None:
             return self._nobody
-        values: list[float] = self._values[number].tolist()
+        first, end = self._offsets[number : number + 2]
+        version = first if end == first + 1 else bisect_left(self._from_us, as_of_us, first, end) - 1
+        values: list[float] = self._values[version].tolist()
         for at in self._ages:
             age = date.fromordinal(_EPOCH_DAY + as_of_us // US_PER_DAY).year - values[at]
             values[at] = age if 0 <= age <= MAX_AGE_YEARS else nan
