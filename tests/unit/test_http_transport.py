@@ -167,7 +167,9 @@ def test_keys_are_kept_as_digests_only(tmp_path):
     assert (tmp_path / "keys.json").stat().st_mode & 0o777 == 0o600
     read = load_keys(tmp_path / "keys.json")
     assert read == keys
-    assert read.owner(key).scopes == ("score", "ingest")
+    owner = read.owner(key)
+    assert owner is not None
+    assert owner.scopes == ("score", "ingest")
     assert read.without("tool").owner(key) is None
     assert load_keys(tmp_path / "none.json") == Keys()
     with pytest.raises(UsageError, match="expected one or more of score, decide, ingest, erase, admin"):
