@@ -148,13 +148,26 @@ class DemographicEncoder:
         Raises:
             DataError: A column that training had is missing.
         """
-        _refuse_missing(intake.connection, self.columns)
-        number_customers(intake.connection, timeline.ids)
-        permit(intake.connection, timeline.window.until_us)
-        values = np.full((timeline.n_customers, len(self.columns)), np.nan)
+        return self.table_of(intake.connection, timeline.ids, timeline.window.until_us)
+
+    def table_of(self, connection: duckdb.DuckDBPyConnection, ids: pa.Array, until_us: int) -> Customers:
+        """The columns of these customers, by the consents before `until_us`.
+
+        Args:
+            connection: Holds the views of an intake.
+            ids: (n_customers,) text, ascending; the position is the customer's number.
+            until_us: Microseconds since 1970 UTC.
+
+        Raises:
+            DataError: A column that training had is missing.
+        """
+        _refuse_missing(connection, self.columns)
+        number_customers(connection, ids)
+        permit(connection, until_us)
+        values = np.full((len(ids), len(self.columns)), np.nan)
         if self.columns:
             picked = ", ".join(f"{_read_as(column)} AS c{at}" for at, column in enumerate(self.columns))
-            rows = intake.connection.sql(
+            rows = connection.sql(
                 f"SELECT number, {picked} FROM customers JOIN {NUMBERED} USING (customer_id) "  # noqa: S608  quoted
                 f"ANTI JOIN {UNPROFILED} USING (customer_id)"
             )
@@ -162,7 +175,7 @@ class DemographicEncoder:
                 number = batch["number"].to_numpy()
                 for at, column in enumerate(self.columns):
                     values[number, at] = _numbers(batch[f"c{at}"], column)
-        return _with_history(intake.connection, self.columns, Customers.unchanging(self.names, values))
+        return _with_history(connection, self.columns, Customers.unchanging(self.names, values))
 
     def encode(self, customers: Customers, spine: Spine) -> npt.NDArray[np.float32]:
         """(n_rows, k) the features of each row of the spine at its own as_of.

@@ -19,25 +19,12 @@ from features.event_store import Appended, EventStore, Interaction
 from features.events import NO_ACTION, NO_CATEGORY, US_PER_DAY, Codebook, EventCode, Events, Spine
 from features.histories import EMPTY, events_of
 from features.matrix import ACTION, CAMPAIGN_CATEGORY, FeatureSet, Matrix
+from features.permission import ALL_OF_IT, Use
 from features.sweep import sweep
 
 NO_CANDIDATE: Final = (NO_ACTION,)
 REMEMBERED_QUESTIONS: Final = 1_000
 _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
-
-
-class Use(NamedTuple):
-    """What of a customer's history may be used at the moment, as `permission` decides it for a batch.
-
-    profiling: whether any of it, and the demographics, may; without it the customer is one of whom nothing is known.
-    opened_on: channels whose `opened` rows may, None where the consents know no tracking, and all may.
-    """
-
-    profiling: bool = True
-    opened_on: frozenset[str] | None = None
-
-
-ALL_OF_IT: Final = Use()
 
 
 class Asked(NamedTuple):
