@@ -83,6 +83,15 @@ class Known:
             values[at] = days if days > 0 else nan
         return values
 
+    def __contains__(self, customer_id: str) -> bool:
+        return customer_id in self._numbers
+
+    def forget(self, customer_id: str) -> None:
+        """From here on nothing is known of the customer."""
+        number = self._numbers.pop(customer_id, None)
+        if number is not None:
+            self._values[self._offsets[number] : self._offsets[number + 1]] = nan
+
 
 class OnlineFeatures:
     """All columns of a feature set for one customer of a store at a time. Several threads may share it."""
@@ -118,6 +127,14 @@ class OnlineFeatures:
     def codebook(self) -> Codebook:
         """By which categories are numbered."""
         return self._features.codebook
+
+    def knows(self, customer_id: str) -> bool:
+        """Whether the customer is one of those given with their demographic columns."""
+        return customer_id in self._known
+
+    def forget(self, customer_id: str) -> None:
+        """Hold no demographic columns of the customer any more."""
+        self._known.forget(customer_id)
 
     def events(self, customer_id: str, as_of_us: int) -> Events:
         """The customer's events with `as_of - lookback <= time < as_of`, as customer 0."""

@@ -166,6 +166,82 @@ class InteractionsAnswer(Message):
     refused: list[RefusedInteraction]
 
 
+class ChannelHistory(Message):
+    """What happened with a customer on one channel, as far as may be used and is not older than the lookback."""
+
+    sent: int
+    answers: int
+    own_steps: int
+    last_at: datetime | None
+
+
+class PastDecision(Message):
+    """A decision made here."""
+
+    campaign_id: str
+    made_at: datetime
+    channel: str | None
+    role: str
+
+
+class CustomerAnswer(Message):
+    """What is known of a customer and what the model makes of it."""
+
+    customer_id: str
+    known: bool
+    profiling: bool
+    events: int
+    first_at: datetime | None
+    last_at: datetime | None
+    channels: dict[str, ChannelHistory]
+    preference: dict[str, float]
+    engagement: dict[str, float]
+    decisions: list[PastDecision]
+    model_version: str
+
+
+class ErasureAnswer(Message):
+    """What was removed, and what remains until when."""
+
+    customer_id: str
+    events_removed: bool
+    decisions_removed: bool
+    remains: list[str]
+
+
+class ModelAnswer(Message):
+    """The model that answers: what it learned from, and what each channel's scores rest on."""
+
+    model_version: str
+    objective: str
+    trained_from: datetime
+    trained_until: datetime
+    decisions: int
+    customers: int
+    evidence: dict[str, str]
+    since: datetime
+
+
+class ModelsAnswer(Message):
+    """The model that answers now, and why the last one offered was not taken, if it was not."""
+
+    serving: ModelAnswer
+    refused: str | None
+
+
+class HealthAnswer(Message):
+    """Whether the server can do its work: status is ok, or what is wrong.
+
+    newest_event_at: of all that were delivered since the server started; store: whether it could be read and written.
+    """
+
+    status: str
+    model_version: str
+    columns: int
+    newest_event_at: datetime | None
+    store: str
+
+
 class Problem(Message):
     """What went wrong, in the form of RFC 9457."""
 
