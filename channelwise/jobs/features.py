@@ -16,9 +16,10 @@ from contract.intake import Intake, open_data
 from contract.params import Params
 from contract.progress import Progress
 from features.engines import DuckdbEngine, EngineMaker
+from features.events import Codebook
 from features.export import write_customer_features
 from features.growth import append_events
-from features.matrix import FeatureSet, learn_features
+from features.matrix import learn_features
 from features.sweep import prepare
 from features.timeline import Timeline, build_timeline
 
@@ -61,11 +62,10 @@ def engine_called(name: str, params: Params) -> Iterator[EngineMaker]:
 
 
 @contextmanager
-def timeline_of(intake: Intake, params: Params, progress: Progress, features: FeatureSet | None) -> Iterator[Timeline]:
-    """The timeline of an intake in a folder that goes when the job ends; coded as `features`, if given."""
+def timeline_of(intake: Intake, params: Params, progress: Progress, codebook: Codebook | None) -> Iterator[Timeline]:
+    """The timeline of an intake in a folder that goes when the job ends; its codes continue the codebook, if given."""
     _compiled(progress)
     with tempfile.TemporaryDirectory(prefix="channelwise-") as folder:
-        codebook = features.codebook if features else None
         yield build_timeline(intake, params, Path(folder) / TIMELINE, codebook=codebook, progress=progress)
 
 

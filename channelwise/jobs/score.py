@@ -85,7 +85,7 @@ def run_score(
     audience = open_audience(intake.connection, request.audience, params, quarantine=request.quarantine)
     category = _campaign_category(intake, request.campaign_id)
     scorer = Scorer.of(bundle, params)
-    with timeline_of(intake, params, progress, scorer.features) as timeline:
+    with timeline_of(intake, params, progress, scorer.features.codebook) as timeline:
         block = _block_scorer(scorer, timeline, intake, request, category, params)
         ids = _audience_ids(intake)
         write_scores(ids, params.resources.block_customers, block.score, outputs, progress)

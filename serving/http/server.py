@@ -6,13 +6,14 @@ on one.
 
 import asyncio
 import signal
+import socket
 from collections.abc import Callable
 from typing import Final, TextIO
 
 from granian.constants import HTTPModes, Interfaces
 from granian.server.embed import Server
 
-from contract.errors import ChannelwiseError
+from contract.errors import ChannelwiseError, UsageError
 from models.bundle import Bundle
 from serving.http.application import Application
 from serving.http.service import Service
@@ -39,7 +40,11 @@ async def run_server(
         port: where to listen.
         watch_seconds: between two looks for a newer model.
         say: told, on a line of its own, where the server listens, and each change of model.
+
+    Raises:
+        UsageError: the place to listen is taken, or not this machine's.
     """
+    _refuse_taken(host, port)
     server = Server(
         application, address=host, port=port, interface=Interfaces.ASGI, http=HTTPModes.http1, websockets=False,
         log_enabled=False,
@@ -50,8 +55,9 @@ async def run_server(
         loop.add_signal_handler(each, ended.set)
     serving = loop.create_task(server.serve())
     watching = loop.create_task(_watch(service, newer, watch_seconds, say))
-    say.write(f"channelwise: serving {service.served.model.model_version} on http://{host}:{port}\n")
-    say.flush()
+    if await _listens(serving, host, port):
+        say.write(f"channelwise: serving {service.served.model.model_version} on http://{host}:{port}\n")
+        say.flush()
     waiting = loop.create_task(ended.wait())
     await asyncio.wait((serving, waiting), return_when=asyncio.FIRST_COMPLETED)
     application.closing = True
@@ -80,6 +86,29 @@ async def _watch(service: Service, newer: Newer, seconds: float, say: TextIO) ->
         word = "now serving" if taken else "refused, the old one stays:"
         say.write(f"channelwise: {word} {bundle.model_version if taken else service.served.refused}\n")
         say.flush()
+
+
+def _refuse_taken(host: str, port: int) -> None:
+    try:
+        with socket.create_server((host, port)):
+            pass
+    except OSError as error:
+        raise UsageError(
+            f"--host {host} --port {port}: cannot be listened on ({error.strerror}); name another, or end who listens"
+        ) from error
+
+
+async def _listens(serving: "asyncio.Task[None]", host: str, port: int) -> bool:
+    """Waits until the server lets somebody in; False where it ended before."""
+    while not serving.done():
+        try:
+            _, writer = await asyncio.open_connection(host, port)
+        except OSError:
+            await asyncio.sleep(_STEP_SECONDS)
+        else:
+            writer.close()
+            return True
+    return False
 
 
 async def _drained(application: Application) -> None:

@@ -23,9 +23,7 @@ from serving.http.answers import HttpError, answer
 from serving.http.desk import Work
 from serving.http.messages import (
     ChannelHistory,
-    ChannelScore,
     CustomerAnswer,
-    CustomerScores,
     ErasureAnswer,
     HealthAnswer,
     InteractionsAnswer,
@@ -38,9 +36,10 @@ from serving.http.messages import (
     ScoresAnswer,
     ScoresRequest,
 )
+from serving.http.rendering import scores_of
 from serving.http.routes import Call
 from serving.live import LiveModel, Shop
-from serving.scores import Access, Predictions, ranks
+from serving.scores import Predictions
 
 PIECE: Final = 8
 """Customers scored before others get their turn."""
@@ -94,11 +93,12 @@ class Service:
         request: ScoresRequest = call.message
         model, now = self.served.model, self.clock()
         campaign = self.shop.campaign(request.campaign_id)
-        found: list[CustomerScores] = []
+        found = []
         for ids in _pieces([each if isinstance(each, str) else each.customer_id for each in request.customers]):
             predictions = model.predict(ids, now, campaign)
             access = self.rule.access(np.array(ids, dtype=object))
-            found += [self._scores(model, customer_id, predictions, access, at) for at, customer_id in enumerate(ids)]
+            known = [model.knows(each) or bool(self.store.history(each)[1:]) for each in ids]
+            found += scores_of(model.bundle, ids, known, predictions, access, self._costs)
             yield
         return answer(
             ScoresAnswer(
@@ -255,39 +255,6 @@ class Service:
             event_id=each.event_id,
         )
 
-    def _scores(
-        self, model: LiveModel, customer_id: str, predictions: Predictions, access: Access, at: int
-    ) -> CustomerScores:
-        evidence = model.bundle.manifest.evidence[1:]
-        preference, worth = predictions.contact[at], float(predictions.worth[at])
-        rank = ranks(predictions.contact[at : at + 1])[0]
-        channels = [
-            ChannelScore(
-                channel=name,
-                preference=float(preference[k]),
-                preference_rank=int(rank[k]),
-                response=_number(predictions.response[at, k]),
-                response_lower=_number(predictions.response_lower[at, k]),
-                response_upper=_number(predictions.response_upper[at, k]),
-                uplift=_number(predictions.uplift[at, k]),
-                uplift_lower=_number(predictions.uplift_lower[at, k]),
-                uplift_upper=_number(predictions.uplift_upper[at, k]),
-                expected_value=_number(predictions.uplift[at, k] * worth),
-                cost=self._costs[k],
-                eligible=bool(access.eligible[at, k]),
-                reason=access.reason[at, k],
-                evidence=evidence[k].verdict,
-            )
-            for k, name in enumerate(self._channels)
-        ]
-        return CustomerScores(
-            customer_id=customer_id,
-            known=model.knows(customer_id) or bool(self.store.history(customer_id)[1:]),
-            response_no_contact=float(predictions.no_contact[at]),
-            channels=channels,
-            engagement=self._engagement(model, predictions, at),
-        )
-
     def _engagement(self, model: LiveModel, predictions: Predictions, at: int) -> dict[str, float]:
         return dict(zip(model.bundle.engagement_channels, predictions.engagement[at].tolist(), strict=True))
 
@@ -329,7 +296,3 @@ def microseconds(time: datetime) -> int:
 def _pieces(ids: list[str]) -> Iterator[list[str]]:
     for start in range(0, len(ids), PIECE):
         yield ids[start : start + PIECE]
-
-
-def _number(value: "np.floating | float") -> float | None:
-    return None if np.isnan(value) else float(value)
