@@ -36,7 +36,9 @@ def serve(
     as_of: Annotated[
         str | None,
         typer.Option(
-            "--as-of", metavar="TIME", help="A moment to take for now, ISO 8601: for a rehearsal on old data."
+            "--as-of",
+            metavar="TIME",
+            help="A moment that the server takes as the present, ISO 8601: a rehearsal on old data.",
         ),
     ] = None,
     params: ParamsFiles = None,
