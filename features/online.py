@@ -176,6 +176,10 @@ class OnlineFeatures:
         asked = Asked(as_of_us, actions, category, use)
         return appended, self._described(appended.history, event.customer_id, asked)
 
+    def row_of(self, history: bytes, customer_id: str, asked: Asked) -> Matrix:
+        """`row` of a history that was read already."""
+        return self._described(history, customer_id, asked)
+
     def _described(self, history: bytes, customer_id: str, asked: Asked) -> Matrix:
         as_of_us, actions, category, use = asked
         features, question = self._features, self._questions.get((actions, category))

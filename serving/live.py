@@ -7,7 +7,6 @@ from typing import Final
 
 import duckdb
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from contract.errors import ArtefactError
@@ -18,7 +17,7 @@ from contract.tables import DATA_TABLES, SCHEMAS
 from features.demographic import Customers
 from features.event_store import EventStore
 from features.events import NO_CATEGORY
-from features.online import OnlineFeatures
+from features.online import NO_CANDIDATE, Asked, OnlineFeatures
 from features.permission import Use, Uses, uses
 from features.spine import category_of
 from models.bundle import Bundle
@@ -110,8 +109,10 @@ class LiveModel:
         self.bundle, self.scorer = bundle, Scorer.of(bundle, params)
         customers: Customers = self.scorer.features.demographic.table_of(shop.connection, shop.ids, now_us)
         self._uses: Uses = uses(shop.connection, list(params.channels))
-        self.online = OnlineFeatures(self.scorer.features, store, customers, shop.ids.to_pylist())
-        self._actions = tuple(self.scorer.actions)
+        ids = shop.ids.to_pylist()
+        self._store = store
+        self.shared = OnlineFeatures(self.scorer.candidates.shared, store, customers, ids)
+        self.own = OnlineFeatures(self.scorer.candidates.own, store, customers, ids)
 
     @property
     def model_version(self) -> str:
@@ -124,20 +125,29 @@ class LiveModel:
 
     def knows(self, customer_id: str) -> bool:
         """Whether the shop has the customer."""
-        return self.online.knows(customer_id)
+        return self.shared.knows(customer_id)
 
     def forget(self, customer_id: str) -> None:
         """Hold nothing of the customer any more."""
-        self.online.forget(customer_id)
+        self.shared.forget(customer_id)
 
-    def matrix(self, customer_id: str, as_of_us: int, campaign: Campaign) -> npt.NDArray[np.float32]:
-        """(n_actions, n_columns) all columns of a customer for no contact and each outbound channel."""
+    def history(self, customer_id: str) -> bytes:
+        """The customer's events, as the store has them now."""
+        return self._store.history(customer_id)
+
+    def predict(
+        self, customer_ids: Sequence[str], histories: Sequence[bytes], as_of_us: int, campaign: Campaign
+    ) -> Predictions:
+        """What n customers will do, in their order, by these histories of theirs."""
         category = NO_CATEGORY
         if campaign.category is not None:
-            category = category_of(self.online.codebook, campaign.category)
-        return self.online.row(customer_id, as_of_us, self._actions, category, self._uses.of(customer_id))
-
-    def predict(self, customer_ids: Sequence[str], as_of_us: int, campaign: Campaign) -> Predictions:
-        """What n customers will do, in their order."""
-        rows = [self.matrix(customer_id, as_of_us, campaign) for customer_id in customer_ids]
-        return self.scorer.predict(rows[0] if len(rows) == 1 else np.concatenate(rows))
+            category = category_of(self.shared.codebook, campaign.category)
+        shared, own = [], []
+        for customer_id, history in zip(customer_ids, histories, strict=True):
+            use = self._uses.of(customer_id)
+            shared.append(self.shared.row_of(history, customer_id, Asked(as_of_us, NO_CANDIDATE, category, use)))
+            asked = Asked(as_of_us, self.scorer.candidates.actions, category, use)
+            own.append(self.own.row_of(history, customer_id, asked))
+        if len(shared) == 1:
+            return self.scorer.predict(shared[0], own[0])
+        return self.scorer.predict(np.concatenate(shared), np.concatenate(own))

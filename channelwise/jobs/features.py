@@ -2,7 +2,7 @@
 
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -64,7 +64,7 @@ def engine_called(name: str, params: Params) -> Iterator[EngineMaker]:
 @contextmanager
 def timeline_of(intake: Intake, params: Params, progress: Progress, codebook: Codebook | None) -> Iterator[Timeline]:
     """The timeline of an intake in a folder that goes when the job ends; its codes continue the codebook, if given."""
-    _compiled(progress)
+    compiled(progress, prepare)
     with tempfile.TemporaryDirectory(prefix="channelwise-") as folder:
         yield build_timeline(intake, params, Path(folder) / TIMELINE, codebook=codebook, progress=progress)
 
@@ -81,7 +81,7 @@ def run_features(request: FeaturesRequest, params: Params, progress: Progress, *
             f"--update: adds events with the engine {DUCKDB}, found '{request.engine}'; a day needs no cluster: "
             "leave out --engine"
         )
-    _compiled(progress)
+    compiled(progress, prepare)
     with engine_called(request.engine, params) as maker, atomic_folder(request.out) as folder:
         intake = open_data(request.data, params, as_of=request.as_of, quarantine=None, now=now)
         target = folder / TIMELINE
@@ -94,11 +94,12 @@ def run_features(request: FeaturesRequest, params: Params, progress: Progress, *
         return write_customer_features(intake, timeline, features, params, folder, progress)
 
 
-def _compiled(progress: Progress) -> None:
-    """Have the kernel ready, and say so where that takes long: on the first command after an installation."""
+def compiled(progress: Progress, *prepares: Callable[[], None]) -> None:
+    """Have kernels ready, and say so where that takes long: on the first command after an installation."""
     stage = "compiling (the first time only)"
     progress(stage, 0, 1)
-    prepare()
+    for each in prepares:
+        each()
     progress(stage, 1, 1)
 
 

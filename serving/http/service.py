@@ -16,6 +16,7 @@ from contract.kinds import HELD_OUT, SENT, Role
 from contract.params import Params
 from features.event_store import EventStore, Interaction
 from features.events import US_PER_DAY
+from features.histories import EMPTY
 from models.bundle import Bundle
 from serving.batch import AccessRule
 from serving.decision_log import DecisionLog
@@ -82,7 +83,7 @@ class Service:
         now = self.clock()
         try:
             model = LiveModel(bundle, self.params, self.store, self.shop, now)
-            model.predict([""], now, self.shop.campaign(None))
+            model.predict([""], [EMPTY], now, self.shop.campaign(None))
         except ChannelwiseError as error:
             self.served.refused = f"{bundle.model_version}: {error}"
             return
@@ -95,9 +96,10 @@ class Service:
         campaign = self.shop.campaign(request.campaign_id)
         found = []
         for ids in _pieces([each if isinstance(each, str) else each.customer_id for each in request.customers]):
-            predictions = model.predict(ids, now, campaign)
+            histories = [model.history(each) for each in ids]
+            predictions = model.predict(ids, histories, now, campaign)
             access = self.rule.access(np.array(ids, dtype=object))
-            known = [model.knows(each) or bool(self.store.history(each)[1:]) for each in ids]
+            known = [model.knows(each) or history != EMPTY for each, history in zip(ids, histories, strict=True)]
             found += scores_of(model.bundle, ids, known, predictions, access, self._costs)
             yield
         return answer(
@@ -131,10 +133,11 @@ class Service:
     def customer(self, call: Call) -> Work:
         """What is known of a customer."""
         customer_id, now, model = call.variable, self.clock(), self.served.model
-        known = bool(self.store.history(customer_id)[1:])
+        history = model.history(customer_id)
+        known = history != EMPTY
         if not known and not model.knows(customer_id):
             raise HttpError(HTTPStatus.NOT_FOUND, "nothing is known of this customer")
-        predictions = model.predict([customer_id], now, self.shop.campaign(None))
+        predictions = model.predict([customer_id], [history], now, self.shop.campaign(None))
         yield
         times, channels = self._channel_histories(model, customer_id, now)
         return answer(
@@ -205,7 +208,7 @@ class Service:
         yield
         model, trouble = self.served.model, ""
         try:
-            model.predict([""], self.clock(), self.shop.campaign(None))
+            model.predict([""], [model.history("")], self.clock(), self.shop.campaign(None))
             self.store.refresh()
             self.log.answered("", b"")
         except StorageError as error:
@@ -264,7 +267,7 @@ class Service:
         """When each event was, and what there was on each channel."""
         if not model.use(customer_id).profiling:
             return [], {}
-        events = model.online.events(customer_id, now_us)
+        events = model.shared.events(customer_id, now_us)
         entries = self.store.refresh().entries
         times = events.time_us.tolist()
         found: dict[str, ChannelHistory] = {}
