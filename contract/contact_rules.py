@@ -4,7 +4,7 @@ Every rule has a name, under which it is counted. A list of channels that is emp
 """
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import UTC, date, tzinfo
 from typing import Annotated, Final, Literal, Self
 from zoneinfo import ZoneInfo
@@ -165,26 +165,23 @@ class Eligibility(Section):
 
 def undeclared_names(rules: Eligibility, outbound: Sequence[str], kinds: Collection[str]) -> Iterator[str]:
     """A fault for every name that the rules use and nothing declares, and where there are too many rules."""
-    groups = {
-        "suppression": rules.suppression,
-        "windows": rules.windows,
-        "cooling_off": rules.cooling_off,
-    }
-    for group, entries in groups.items():
-        for name, each in entries.items():
-            for channel in each.channels:
-                if channel not in outbound:
-                    yield f"eligibility.{group}.{name}.channels: '{channel}' is no declared outbound channel"
-    for group, channels in {"reachable": rules.reachable, "quiet": rules.quiet}.items():
-        for channel in channels:
-            if channel not in outbound:
-                yield f"eligibility.{group}.{channel}: no declared outbound channel"
+    for path, channels in _channels_used(rules):
+        yield from (f"{path}: '{name}' is no declared outbound channel" for name in channels if name not in outbound)
     used = {"eligibility.bounce_kinds": rules.bounce_kinds}
     used |= {f"eligibility.cooling_off.{name}.kinds": each.kinds for name, each in rules.cooling_off.items()}
     for path, names in used.items():
-        for kind in names:
-            if kind not in kinds:
-                yield f"{path}: '{kind}' is no declared kind"
-    named = sum(len(entries) for entries in (*groups.values(), rules.exclusions))
+        yield from (f"{path}: '{kind}' is no declared kind" for kind in names if kind not in kinds)
+    named = len(rules.suppression) + len(rules.windows) + len(rules.cooling_off) + len(rules.exclusions)
     if named > MOST_RULES:
         yield f"eligibility: found {named} rules of your own; at most {MOST_RULES}, so join some"
+
+
+def _channels_used(rules: Eligibility) -> Iterator[tuple[str, Iterable[str]]]:
+    for name, listed in rules.suppression.items():
+        yield f"eligibility.suppression.{name}.channels", listed.channels
+    for name, window in rules.windows.items():
+        yield f"eligibility.windows.{name}.channels", window.channels
+    for name, cooling in rules.cooling_off.items():
+        yield f"eligibility.cooling_off.{name}.channels", cooling.channels
+    yield "eligibility.reachable", rules.reachable
+    yield "eligibility.quiet", rules.quiet
