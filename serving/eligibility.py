@@ -138,7 +138,7 @@ class Eligibility:
             return None
         since = self.as_of_us - round(max(days) * DAY_US)
         if plans:
-            (first,) = connection.execute(f"SELECT min(plan_us) FROM {PLANNED}").fetchone() or (None,)  # noqa: S608
+            ((first,),) = connection.execute(f"SELECT min(plan_us) FROM {PLANNED}").fetchall()  # noqa: S608
             since = since if first is None else min(since, first)
         return since
 
@@ -157,7 +157,7 @@ def _campaign(connection: duckdb.DuckDBPyConnection, params: Params, campaign_id
         in_windows = ("transactional",) not in kinds
     excluded = [
         campaign_id is not None
-        and connection.execute(f"SELECT {matches(each.refuse, '$1')}", [campaign_id]).fetchone() == (True,)
+        and connection.execute(f"SELECT {matches(each.refuse, '$1')}", [campaign_id]).fetchall() == [(True,)]
         for each in declared.exclusions.values()
     ]
     return Campaign(in_windows, tuple(excluded))

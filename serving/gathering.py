@@ -134,12 +134,12 @@ class Gatherer:
             SELECT customer_id, CAST({named} AS VARCHAR) AS person FROM customers
             WHERE CAST({named} AS VARCHAR) <> ''
             QUALIFY count(*) OVER (PARTITION BY person) > 1""")
-        crowd = self.connection.execute(
+        crowds = self.connection.execute(
             f"SELECT person, count(*) FROM persons GROUP BY person HAVING count(*) > {MOST_IDS} ORDER BY 2 DESC LIMIT 1"
-        ).fetchone()
-        if crowd is not None:
+        ).fetchall()
+        for person, customers in crowds:
             raise DataError(
-                f"customers.{column}: '{crowd[0]}' is shared by {crowd[1]:,} customers, and one person has at most "
+                f"customers.{column}: '{person}' is shared by {customers:,} customers, and one person has at most "
                 f"{MOST_IDS} ids; leave it empty where the person is not known (eligibility.person_column)"
             )
 

@@ -79,7 +79,7 @@ def _read(connection: duckdb.DuckDBPyConnection, plan: Path, params: Params) -> 
         f"do not fit {moments.name}; plan again, which writes both": "plan_us IS NULL OR timed IS NULL",
     }
     for text, broken in rules.items():
-        count, example = connection.execute(f"{rows} {broken}").fetchone() or (0, None)
+        ((count, example),) = connection.execute(f"{rows} {broken}").fetchall()
         if count:
             yield f"{count:,} contacts, e.g. {example}: {text}"
     connection.execute(

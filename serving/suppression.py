@@ -52,10 +52,10 @@ def _read(connection: duckdb.DuckDBPyConnection, place: int, declared: Suppressi
     if reading.faults:
         raise FaultyTableError(*reading.faults)
     rows = f"(SELECT customer_id, channel FROM ({reading.select(source)}))"
-    nameless, foreign, example = connection.execute(
+    ((nameless, foreign, example),) = connection.execute(
         f"SELECT countif(customer_id IS NULL), countif(channel NOT IN ({listed(params.channels)})), "
         f"min(CASE WHEN channel NOT IN ({listed(params.channels)}) THEN channel END) FROM {rows}"
-    ).fetchone() or (0, 0, None)
+    ).fetchall()
     if nameless:
         yield f"{nameless:,} rows of {path} have no customer_id; fill them, so that nobody is contacted by mistake"
     if foreign:
