@@ -247,19 +247,19 @@ class Gatherer:
         if not self._bounces:
             return
         bounce_kinds = self.params.eligibility.bounce_kinds
-        arrived = [_DELIVERED, *self.params.kinds_of(Role.ANSWER)]
+        arrived = [kind for kind in (_DELIVERED, *self.params.kinds_of(Role.ANSWER)) if kind not in bounce_kinds]
+        self.connection.execute(f"""
+            CREATE OR REPLACE TEMP TABLE bounced AS
+            SELECT place, customer_id, number, [{listed(self.params.outbound)}][number + 1] AS channel, time_us
+            FROM known_events JOIN asked USING (place)
+            WHERE own AND number IN ({", ".join(map(str, self._bounces))}) AND kind IN ({listed(bounce_kinds)})""")
+        if self.connection.execute("SELECT count(*) FROM bounced").fetchall() == [(0,)]:
+            return
         found = self._rows(f"""
-            WITH bounced AS (
-                SELECT place, number, time_us FROM known_events
-                WHERE own AND number IN ({", ".join(map(str, self._bounces))}) AND kind IN ({listed(bounce_kinds)})),
-            concerned AS (
-                SELECT DISTINCT place, number, customer_id, [{listed(self.params.outbound)}][number + 1] AS channel
-                FROM bounced JOIN asked USING (place)),
-            arrived AS (
-                SELECT place, number, max(epoch_us(occurred_at)) AS last_us
-                FROM interactions JOIN concerned USING (customer_id, channel)
-                WHERE kind IN ({listed(kind for kind in arrived if kind not in bounce_kinds)})
-                    AND occurred_at < make_timestamp({self.as_of_us})
+            WITH arrived AS (
+                SELECT place, number, max(epoch_us(occurred_at)) AS last_us FROM interactions
+                JOIN (SELECT DISTINCT place, number, customer_id, channel FROM bounced) USING (customer_id, channel)
+                WHERE kind IN ({listed(arrived)}) AND occurred_at < make_timestamp({self.as_of_us})
                 GROUP BY place, number)
             SELECT place, number, count(*) AS bounces FROM bounced LEFT JOIN arrived USING (place, number)
             WHERE last_us IS NULL OR time_us >= last_us GROUP BY place, number""")

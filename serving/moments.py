@@ -93,7 +93,7 @@ def _looked_up(contacts: pa.Table, rows: Path) -> pa.Table:
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         connection.register("contacts", contacts.append_column("place", pa.array(np.arange(len(contacts)))))
-        found: pa.Table = connection.execute(
+        found: pa.Table = connection.sql(
             f"SELECT customer_id, channel, earliest_at FROM contacts LEFT JOIN {source} USING (customer_id, channel) "
             "ORDER BY place"
         ).to_arrow_table()
