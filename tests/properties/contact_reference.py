@@ -8,6 +8,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from typing import Any
 from zoneinfo import ZoneInfo
 
 DAY = 86_400_000_000
@@ -24,12 +25,12 @@ class World:
     """
 
     as_of: int
-    customers: dict = field(default_factory=dict)
-    consents: list = field(default_factory=list)
-    interactions: list = field(default_factory=list)
-    planned: list = field(default_factory=list)
-    lists: dict = field(default_factory=dict)
-    transactional: frozenset = frozenset()
+    customers: dict[str, Any] = field(default_factory=dict)
+    consents: list[Any] = field(default_factory=list)
+    interactions: list[Any] = field(default_factory=list)
+    planned: list[Any] = field(default_factory=list)
+    lists: dict[str, Any] = field(default_factory=dict)
+    transactional: frozenset[str] = frozenset()
 
 
 class Reference:
@@ -220,7 +221,7 @@ def opens(times, zone, moment):
         moment = (moment // QUARTER + 1) * QUARTER
 
 
-_memory = defaultdict(dict)
+_memory: defaultdict[Any, dict[int, bool]] = defaultdict(dict)
 
 
 @cache

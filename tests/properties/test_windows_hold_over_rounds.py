@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -87,11 +88,13 @@ def write_scores(path, rules, campaign, as_of, rng):
 
 def test_no_window_is_ever_exceeded_and_nothing_goes_out_in_quiet_times(shop, params, tmp_path, ids):
     rng = np.random.default_rng(5)
-    log, pending, as_of = [], [], START
+    log: list[Any] = []
+    pending: list[Any] = []
+    as_of = START
     for number in range(9):
         campaign, scores, out = f"C{number}", tmp_path / f"scores{number}.parquet", tmp_path / f"plan{number}.parquet"
         rules = Eligibility(
-            shop, params, as_of, campaign, planned=[path for path, _ in pending], audience=rng.permutation(ids)
+            shop, params, as_of, campaign, planned=[path for path, _ in pending], audience=rng.permutation(ids).tolist()
         )
         frame, refusals = write_scores(scores, rules, campaign, as_of, rng)
         make_plan(scores, out, params, limits_of(params, None, {}, {}))
@@ -150,7 +153,7 @@ def test_the_files_beside_the_scores_agree_with_them_and_a_stale_one_is_refused(
     rng = np.random.default_rng(1)
     scores, out = tmp_path / "scores.parquet", tmp_path / "plan.csv"
     shop.execute("INSERT INTO interactions VALUES ('c28', 'sms', '2026-10-19 12:00', 'sent', 'X')")
-    rules = Eligibility(shop, params, as_of, "C", audience=ids)
+    rules = Eligibility(shop, params, as_of, "C", audience=ids.tolist())
     frame, refusals = write_scores(scores, rules, "C", as_of, rng)
     beside = pd.read_parquet(tmp_path / "scores.eligibility.parquet")
     assert beside.columns.tolist() == ["customer_id", "channel", "earliest_at", "refused_by"]
@@ -173,7 +176,7 @@ def test_the_files_beside_the_scores_agree_with_them_and_a_stale_one_is_refused(
 
 
 def test_scores_without_eligibility_beside_them_are_planned_and_moments_are_empty(params, shop, tmp_path, ids):
-    rules = Eligibility(shop, params, START, "C", audience=ids)
+    rules = Eligibility(shop, params, START, "C", audience=ids.tolist())
     scores, out = tmp_path / "scores.parquet", tmp_path / "plan.parquet"
     write_scores(scores, rules, "C", START, np.random.default_rng(2))
     (tmp_path / "scores.eligibility.json").unlink()
