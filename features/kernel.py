@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from features import layout as k
 from features.compiled import Compiled
+from features.elementary import U, decay, direction, month, ones
 
 
 @numba.njit(inline="always")
@@ -23,27 +24,9 @@ def _part(words: npt.NDArray[Any], array: npt.NDArray[Any], section: int) -> npt
     return array[words[2 * section] : words[2 * section + 1]]
 
 
-@numba.njit(inline="always")
-def _ones(bits: np.uint64) -> np.uint64:
-    """Number of ones among 64 bits (Knuth, TAOCP 4A, 7.1.3)."""
-    bits = bits - ((bits >> np.uint64(1)) & np.uint64(0x5555555555555555))
-    bits = (bits & np.uint64(0x3333333333333333)) + ((bits >> np.uint64(2)) & np.uint64(0x3333333333333333))
-    bits = (bits + (bits >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    return (bits * np.uint64(0x0101010101010101)) >> np.uint64(56)
-
-
-@numba.njit(inline="always")
-def _month(day: int) -> int:
-    """Month, 1 to 12, of a day since 1970-01-01 (Hinnant, "chrono-compatible low-level date algorithms")."""
-    shifted = day + 719_468
-    day_of_era = shifted % 146_097
-    year_of_era = (day_of_era - day_of_era // 1_460 + day_of_era // 36_524 - day_of_era // 146_096) // 365
-    day_of_year = day_of_era - (365 * year_of_era + year_of_era // 4 - year_of_era // 100)
-    month = (5 * day_of_year + 2) // 153
-    return month + 3 if month < 10 else month - 9
-
-
-U: Final = np.uint64
+LOW: Final = np.int64(1)
+HIGH: Final = np.int64(1 << 32)
+"""One in the lower and in the upper half of a pair of counters."""
 
 
 def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than the loop itself
@@ -79,13 +62,18 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
     emit_other = _part(words, words, k.EMIT_OTHER)
     spans, template = _part(words, reals, k.SPANS), _part(words, reals, k.TEMPLATE)
     factors, logs = _part(words, reals, k.FACTORS), _part(words, reals, k.LOGS)
+    decays, ratios = _part(words, reals, k.DECAYS), _part(words, reals, k.RATIOS)
 
     n_codes, needs_flags = sizes[k.N_CODES], sizes[k.NEEDS_FLAGS] != 0
-    counts = np.zeros(sizes[k.N_COUNTS], np.int32)
+    # A set's four counters are two words as well: admission adds to two windows at a time.
+    pairs = np.zeros(sizes[k.N_COUNTS] // 2, np.int64)
+    counts = pairs.view(np.int32)
     wide = np.zeros(sizes[k.N_WIDE], np.int64)
     real = np.empty(sizes[k.N_REAL], np.float64)
     flags = np.zeros(64, np.uint64)
-    lows, tails = np.empty(k.WINDOWS + 1, np.int64), np.empty(k.WINDOWS + 1, np.int64)
+    n_ratios = U(emit_ratio.size // 4)
+    aboves, belows = np.empty(n_ratios, np.float64), np.empty(n_ratios, np.float64)
+    lows, tails = np.empty(k.WINDOWS + 1, np.int64), np.empty(k.WINDOWS + 1, np.uint64)
     flat = out.reshape(out.size)
     width = U(out.shape[1])
     row = 0
@@ -94,9 +82,9 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
         local = number - first_customer
         if local < 0 or local >= offsets.size - 1:
             return k.UNKNOWN_CUSTOMER, row
-        start, end = offsets[local], offsets[local + 1]
+        start, end = U(offsets[local]), U(offsets[local + 1])
         head = start
-        counts[:] = 0
+        pairs[:] = 0
         wide[:] = 0
         real[:] = template
         tails[:] = start
@@ -114,15 +102,16 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
             # What was admitted for an earlier row and is now too old leaves its windows.
             for w in range(k.WINDOWS + 1):
                 tail, low = tails[w], lows[w]
+                one = HIGH if w & 1 else LOW
                 while tail < head and time_us[tail] < low:
                     key = U(code[tail]) * U(k.KEY_WORDS)
                     if w < k.WINDOWS:
                         for lane in range(k.COUNT_LANES, k.COUNT_LANES + k.LANES):
-                            counts[U(keys[key + U(lane)]) + U(w)] -= np.int32(1)
+                            pairs[(U(keys[key + U(lane)]) + U(w)) >> U(1)] -= one
                         fired = flags[tail - start] if needs_flags else U(0)
                         while fired:
-                            lowest = _ones((fired & (~fired + U(1))) - U(1))
-                            counts[U(follows[lowest * U(k.FOLLOW_WORDS)]) + U(w)] -= np.int32(1)
+                            lowest = ones((fired & (~fired + U(1))) - U(1))
+                            pairs[(U(follows[lowest * U(k.FOLLOW_WORDS)]) + U(w)) >> U(1)] -= one
                             fired &= fired - U(1)
                     for p in range(U(keys[key + U(k.EXPIRE + w)]), U(keys[key + U(k.EXPIRE + w + 1)])):
                         at = p * U(k.INSTRUCTION_WORDS)
@@ -131,7 +120,7 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
                         if operation == k.ADD_CENTS:
                             wide[cell + U(w)] -= cents[tail]
                         elif operation == k.ADD_COUNT:
-                            counts[cell + U(w)] -= np.int32(1)
+                            pairs[(cell + U(w)) >> U(1)] -= one
                         elif operation == k.ADD_STREAK:
                             if not (np.float64(time_us[tail]) <= real[operand]):
                                 wide[cell] -= 1
@@ -143,19 +132,19 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
                             wide[cell + U(k.NORTH)] -= np.int64(np.int32(quarters[quarter + U(1)]))
                             wide[cell + U(k.WEEKENDS)] -= np.int64((t // k.DAY_US + 3) % 7 >= 5)
                             if wide[cell + U(k.EVENTS)] > 0:
-                                later = tail + 1
-                                while later < head - 1 and not ((gap_masks[U(code[later])] >> operand) & U(1)):
-                                    later += 1
+                                later = tail + U(1)
+                                while later + U(1) < head and not ((gap_masks[U(code[later])] >> operand) & U(1)):
+                                    later += U(1)
                                 gap = time_us[later] // k.MINUTE_US - t // k.MINUTE_US
                                 wide[cell + U(k.GAPS)] -= gap
                                 wide[cell + U(k.SQUARED_GAPS)] -= gap * gap
                                 wide[cell + U(k.FIRST_TIME)] = time_us[later]
-                    tail += 1
+                    tail += U(1)
                 tails[w] = tail
 
             # Events before as_of come in; one that is already too old for a window never enters it.
             low0, low1, low2, low3, low4 = lows[0], lows[1], lows[2], lows[3], lows[4]
-            old0 = old1 = old2 = old3 = old4 = np.int64(0)
+            old0 = old1 = old2 = old3 = old4 = U(0)
             while head < end:
                 t = time_us[head]
                 if t >= as_of:
@@ -164,23 +153,23 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
                     return k.UNKNOWN_CODE, row
                 key = U(code[head]) * U(k.KEY_WORDS)
                 time = np.float64(t)
-                in0, in1 = np.int32(t >= low0), np.int32(t >= low1)
-                in2, in3 = np.int32(t >= low2), np.int32(t >= low3)
+                in0, in1, in2, in3 = t >= low0, t >= low1, t >= low2, t >= low3
+                in01, in23 = np.int64(in0) * LOW + np.int64(in1) * HIGH, np.int64(in2) * LOW + np.int64(in3) * HIGH
+                day = np.int64(U(t) // U(k.DAY_US))
                 fired = U(0)
                 for p in range(U(keys[key + U(k.ADMIT)]), U(keys[key + U(k.ADMIT + 1)])):
                     at = p * U(k.INSTRUCTION_WORDS)
                     operation = instructions[at]
                     cell, operand = U(instructions[at + U(1)]), U(instructions[at + U(2)])
-                    current = t >= lows[U(instructions[at + U(3)])]
                     if operation == k.ADD_DECAYED:
                         if real[cell] == 0.0:
                             real[cell] = 1.0
                         else:
-                            real[cell] = real[cell] * math.exp((real[cell + U(1)] - time) * factors[operand]) + 1.0
+                            real[cell] = real[cell] * decay((time - real[cell + U(1)]) * factors[operand], decays) + 1.0
                         real[cell + U(1)] = time
                     elif operation == k.ADD_RHYTHM:
-                        if current:
-                            day, minute = np.int64(U(t) // U(k.DAY_US)), np.int64(U(t) // U(k.MINUTE_US))
+                        if t >= low4:
+                            minute = np.int64(U(t) // U(k.MINUTE_US))
                             quarter = U(t - day * k.DAY_US) // U(k.QUARTER_US) * U(2)
                             if wide[cell + U(k.EVENTS)] > 0:
                                 gap = minute - wide[cell + U(k.LAST_MINUTE)]
@@ -194,7 +183,7 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
                             wide[cell + U(k.WEEKENDS)] += np.int64((day + 3) % 7 >= 5)
                             wide[cell + U(k.LAST_MINUTE)] = minute
                     elif operation == k.ADD_STREAK:
-                        if current and not (time <= real[operand]):
+                        if t >= low4 and not (time <= real[operand]):
                             going = not (np.float64(wide[cell + U(1)]) <= real[operand])
                             wide[cell] = wide[cell] + 1 if going else 1
                             wide[cell + U(1)] = t
@@ -209,11 +198,9 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
                                 earlier = real[U(follows[at + U(2)])]
                             if time - earlier <= factors[U(follows[at + U(3)])]:
                                 fired |= U(1) << flag
-                                counted = U(follows[at])
-                                counts[counted] += in0
-                                counts[counted + U(1)] += in1
-                                counts[counted + U(2)] += in2
-                                counts[counted + U(3)] += in3
+                                pair = U(follows[at]) >> U(1)
+                                pairs[pair] += in01
+                                pairs[pair + U(1)] += in23
                     elif operation == k.ADD_CENTS:
                         amount = cents[head]
                         wide[cell] += amount * np.int64(in0)
@@ -221,7 +208,6 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
                         wide[cell + U(2)] += amount * np.int64(in2)
                         wide[cell + U(3)] += amount * np.int64(in3)
                     elif operation == k.MARK_DAY:
-                        day = np.int64(U(t) // U(k.DAY_US))
                         step = day - wide[cell + U(1)]
                         bits = U(wide[cell])
                         wide[cell] = np.int64((bits << U(step)) | U(1)) if step < 64 else 1
@@ -230,26 +216,25 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
                         if real[operand] != time or cents[head] > wide[cell]:
                             wide[cell] = cents[head]
                     elif operation == k.ADD_COUNT:
-                        counts[cell] += in0
-                        counts[cell + U(1)] += in1
-                        counts[cell + U(2)] += in2
-                        counts[cell + U(3)] += in3
+                        pairs[cell >> U(1)] += in01
+                        pairs[(cell >> U(1)) + U(1)] += in23
                     elif operation == k.KEEP_LAST:
                         real[cell] = time
                 if needs_flags:
                     flags[head - start] = fired
                 for lane in range(k.COUNT_LANES, k.COUNT_LANES + k.LANES):
-                    cell = U(keys[key + U(lane)])
-                    counts[cell] += in0
-                    counts[cell + U(1)] += in1
-                    counts[cell + U(2)] += in2
-                    counts[cell + U(3)] += in3
+                    pair = U(keys[key + U(lane)]) >> U(1)
+                    pairs[pair] += in01
+                    pairs[pair + U(1)] += in23
                 for lane in range(k.LAST_LANES, k.LAST_LANES + k.LANES):
                     real[U(keys[key + U(lane)])] = time
-                old0, old1 = old0 + np.int64(t < low0), old1 + np.int64(t < low1)
-                old2, old3 = old2 + np.int64(t < low2), old3 + np.int64(t < low3)
-                old4 += np.int64(t < low4)
-                head += 1
+                cell = U(keys[key + U(k.DAY_LANE)])
+                step, bits = day - wide[cell + U(1)], U(wide[cell])
+                wide[cell] = np.int64((bits << U(step)) | U(1)) if step < 64 else 1
+                wide[cell + U(1)] = day
+                old0, old1, old2 = old0 + U(not in0), old1 + U(not in1), old2 + U(not in2)
+                old3, old4 = old3 + U(not in3), old4 + U(t < low4)
+                head += U(1)
             tails[0], tails[1], tails[2] = tails[0] + old0, tails[1] + old1, tails[2] + old2
             tails[3], tails[4] = tails[3] + old3, tails[4] + old4
 
@@ -272,6 +257,7 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
                 real[U(real_views[j])] = real[U(sources[U(real_views[j + U(2)]) + level])]
 
             now, horizon = np.float64(as_of), np.float64(low4)
+            oldest = max(low4, np.int64(1)) * k.PLACES
             base = U(row) * width
             for j in range(U(0), U(emit_count.size), U(3)):
                 to, cell = base + U(emit_count[j]), U(emit_count[j + U(1)])
@@ -284,12 +270,15 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
                 for i in range(U(emit_age[j + U(2)])):
                     last = real[cell + i]
                     flat[to + i] = np.float32((now - last) * (1.0 / k.DAY_US) if last >= horizon else np.nan)
-            for j in range(U(0), U(emit_ratio.size), U(5)):
-                factor = U(emit_ratio[j + U(4)])
-                pseudo = factors[factor]
-                above = counts[U(emit_ratio[j + U(1)])] + pseudo * real[U(emit_ratio[j + U(3)])]
-                below = counts[U(emit_ratio[j + U(2)])] * factors[factor + U(1)] + pseudo
-                flat[base + U(emit_ratio[j])] = np.float32(above / below if below > 0.0 else np.nan)
+            # In three loops, for the second then divides eight at a time.
+            for j in range(n_ratios):
+                pseudo = ratios[j]
+                aboves[j] = counts[U(emit_ratio[n_ratios + j])] + pseudo * real[U(emit_ratio[U(3) * n_ratios + j])]
+                belows[j] = counts[U(emit_ratio[U(2) * n_ratios + j])] * ratios[n_ratios + j] + pseudo
+            for j in range(n_ratios):
+                aboves[j] = aboves[j] / belows[j] if belows[j] > 0.0 else np.nan
+            for j in range(n_ratios):
+                flat[base + U(emit_ratio[j])] = np.float32(aboves[j])
             for j in range(U(0), U(emit_wide.size), U(3)):
                 value = np.float64(wide[U(emit_wide[j + U(1)])]) * factors[U(emit_wide[j + U(2)])]
                 flat[base + U(emit_wide[j])] = np.float32(value)
@@ -303,7 +292,7 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
                 cell = U(emit_decay[j + U(1)])
                 last, value = real[cell + U(1)], 0.0
                 if last >= horizon:
-                    value = real[cell] * math.exp((last - now) * factors[U(emit_decay[j + U(2)])])
+                    value = real[cell] * decay((now - last) * factors[U(emit_decay[j + U(2)])], decays)
                 flat[base + U(emit_decay[j])] = np.float32(value)
             for j in range(U(0), U(emit_entropy.size), U(3)):
                 total, summed = np.int64(0), 0.0
@@ -322,14 +311,14 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
                 for i in range(U(begin), U(emit_latest[j + U(1)]), U(2)):
                     last = real[U(lists[i])]
                     place = np.int64(begin + k.PLACES - 1 - np.int64(i))
-                    seen = np.int64(last) * k.PLACES + place if last >= horizon else np.int64(0)
+                    seen = np.int64(last if last > 0.0 else 0.0) * k.PLACES + place
                     second = max(second, min(first, seen))
                     first = max(first, seen)
                 for rank in range(U(2)):
                     seen, column = second if rank else first, emit_latest[j + U(2) + rank]
                     if column != k.NO_COLUMN:
                         at = U(begin + k.PLACES - seen % k.PLACES)
-                        flat[base + U(column)] = np.float32(lists[at] if seen else np.nan)
+                        flat[base + U(column)] = np.float32(lists[at] if seen >= oldest else np.nan)
             for j in range(U(0), U(emit_top.size), U(3)):
                 most, top = np.int32(0), np.nan
                 for i in range(U(emit_top[j + U(1)]), U(emit_top[j + U(2)]), U(2)):
@@ -342,7 +331,7 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
                 east, north = np.float64(wide[cell + U(k.EAST)]), np.float64(wide[cell + U(k.NORTH)])
                 length = math.sqrt(east * east + north * north) / (np.float64(wide[cell]) * k.HOUR_SCALE)
                 if emit_circle[j + U(1)] != k.NO_COLUMN:
-                    hour = math.atan2(north, east) * (12.0 / math.pi) if length >= k.MIN_CONCENTRATION else np.nan
+                    hour = direction(north, east) * (12.0 / math.pi) if length >= k.MIN_CONCENTRATION else np.nan
                     flat[base + U(emit_circle[j + U(1)])] = np.float32(hour + 24.0 if hour < 0.0 else hour)
                 if emit_circle[j + U(2)] != k.NO_COLUMN:
                     flat[base + U(emit_circle[j + U(2)])] = np.float32(length)
@@ -362,7 +351,7 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
                 cell, span = U(emit_days[j + U(1)]), U(emit_days[j + U(2)])
                 step = as_of // k.DAY_US - wide[cell + U(1)]
                 bits = (U(wide[cell]) << U(step)) & ((U(1) << span) - U(1)) if step < 64 else U(0)
-                flat[base + U(emit_days[j])] = np.float32(_ones(bits))
+                flat[base + U(emit_days[j])] = np.float32(ones(bits))
             for j in range(U(0), U(emit_value.size), U(4)):
                 value = np.float64(wide[U(emit_value[j + U(1)])]) * factors[U(emit_value[j + U(3)])]
                 known = real[U(emit_value[j + U(2)])] >= horizon
@@ -379,7 +368,7 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
                 elif which == k.CALENDAR_WEEKDAY:
                     value = np.float64((as_of // k.DAY_US + 3) % 7)
                 elif which == k.CALENDAR_MONTH:
-                    value = np.float64(_month(as_of // k.DAY_US))
+                    value = np.float64(month(as_of // k.DAY_US))
                 elif tails[k.LOOKBACK] < head:
                     value = (now - np.float64(time_us[tails[k.LOOKBACK]])) * (1.0 / k.DAY_US)
                 flat[base + U(emit_other[j])] = np.float32(value)

@@ -7,14 +7,16 @@ features compiles nothing.
 import zlib
 from typing import Final
 
+from features.elementary import FINGERPRINT as ELEMENTARY
+
 # Sections of `words`, then of `reals`; section s is [words[2 s], words[2 s + 1]).
 SIZES, KEYS, INSTRUCTIONS, FOLLOWS, GAP_MASKS, QUARTERS = range(6)
 COUNT_VIEWS, WIDE_VIEWS, REAL_VIEWS, VIEW_SOURCES, LISTS = range(6, 11)
 EMIT_COUNT, EMIT_AGE, EMIT_RATIO, EMIT_WIDE, EMIT_MEAN, EMIT_PART, EMIT_DECAY, EMIT_ENTROPY = range(11, 19)
 EMIT_LATEST, EMIT_TOP, EMIT_CIRCLE, EMIT_GAP, EMIT_DAYS, EMIT_VALUE, EMIT_STREAK, EMIT_OTHER = range(19, 27)
 EMIT_CELL: Final = 27
-SPANS, TEMPLATE, FACTORS, LOGS = range(28, 32)
-SECTIONS: Final = 32
+SPANS, TEMPLATE, FACTORS, LOGS, DECAYS, RATIOS = range(28, 34)
+SECTIONS: Final = 34
 NO_COLUMN: Final = 0xFFFF_FFFF
 SHORTEST_RUN: Final = 3
 """Neighbouring counters shorter than this are copied one by one."""
@@ -25,22 +27,24 @@ PLACES: Final = 512
 # program knows.
 LAYOUT, N_COUNTS, N_WIDE, N_REAL, N_CODES, N_ACTIONS, N_CATEGORIES, NEEDS_FLAGS = range(8)
 
-# KEYS: 16 words a code, so that all that admission and expiry need lies in one cache line: four counters, four "last"
-# cells (padded with the dummy), begin and end of its instructions on admission, and six bounds of those on expiry.
+# KEYS: 16 words a code, so that all that admission and expiry need lies in one cache line: four counters and four
+# "last" cells (padded with dummies), begin of its instructions on admission, the six bounds of those on expiry, of which
+# the first ends those on admission, and the cell of its days.
 KEY_WORDS: Final = 16
 COUNT_LANES: Final = 0
 LAST_LANES: Final = 4
 LANES: Final = 4
 ADMIT: Final = 8
-EXPIRE: Final = 10
+EXPIRE: Final = 9
+DAY_LANE: Final = 15
 WINDOWS: Final = 4
 LOOKBACK: Final = 4
 """Index of the lookback among the spans, after the four windows."""
 
-# INSTRUCTIONS: four words (operation, cell, operand, span). What does not fit the lanes, or is not a count or a time.
+# INSTRUCTIONS: three words (operation, cell, operand). What does not fit the lanes, or is not a count or a time.
 # ADD_FOLLOWED takes a first flag in place of a cell and a number of flags; FOLLOWS holds for each flag a counter, the
 # cells of the last and the previous time, and the factor with the span.
-INSTRUCTION_WORDS: Final = 4
+INSTRUCTION_WORDS: Final = 3
 FOLLOW_WORDS: Final = 4
 (
     ADD_CENTS,
@@ -56,15 +60,17 @@ FOLLOW_WORDS: Final = 4
 ) = range(10)
 
 # Cells of the state that every program has: where padding goes, and what a relative set shows without action.
-DUMMY_COUNT: Final = 0
-ZERO_COUNT: Final = 4
+# Each lane has a dummy of its own, lest an addition wait for that of the lane before.
+DUMMY_COUNTS: Final = (0, 4, 8, 12)
+ZERO_COUNT: Final = 16
+FIRST_FREE_COUNT: Final = 20
 DUMMY_REAL: Final = 0
 NEVER: Final = 1
 ZERO_REAL: Final = 2
-ZERO_WIDE: Final = 0
-WIDEST: Final = 8
-FIRST_FREE_COUNT: Final = 8
 FIRST_FREE_REAL: Final = 4
+ZERO_WIDE: Final = 0
+DUMMY_DAYS: Final = 8
+FIRST_FREE_WIDE: Final = 10
 RHYTHM_CELLS, DECAY_CELLS, STREAK_CELLS, DAY_CELLS = 8, 2, 2, 2
 EVENTS, EAST, NORTH, WEEKENDS, GAPS, SQUARED_GAPS, LAST_MINUTE, FIRST_TIME = range(8)
 """Cells of a rhythm: gaps are in minutes."""
@@ -92,4 +98,4 @@ STALE: Final = -1
 FINGERPRINT: Final = zlib.crc32(
     repr(sorted((name, value) for name, value in vars().items() if name.isupper())).encode()
 )
-"""Of all the numbers above. A kernel compiled and cached with other numbers sees that it is not that of the program."""
+"""Of all the numbers above, and of the functions compiled with them (`ELEMENTARY`). A kernel compiled and cached with other numbers sees that it is not that of the program."""

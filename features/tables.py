@@ -8,21 +8,22 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from itertools import chain
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from contract.errors import UsageError
 from features import layout as k
+from features.elementary import decay_table
 from features.event_sets import EventSet
 from features.events import Codebook
 
 State = Literal["counts", "wide", "real"]
-Instruction = tuple[int, int, int, int]
+Instruction = tuple[int, int, int]
+T = TypeVar("T")
 
 WINDOWED: Final = tuple(range(k.WINDOWS))
-ALWAYS: Final = k.LOOKBACK
 MAX_FLAGS: Final = 64
 MAX_RHYTHMS: Final = 32
 VIEW_SECTION: Final[dict[State, int]] = {"counts": k.COUNT_VIEWS, "wide": k.WIDE_VIEWS, "real": k.REAL_VIEWS}
@@ -36,12 +37,14 @@ class Tables:
         self.spans_us = tuple(spans_us)
         self.sections: defaultdict[int, list[int]] = defaultdict(list)
         self.factors: list[float] = []
+        self._ratios: list[float] = []
         self.template = [float("nan")] * k.FIRST_FREE_REAL
         self.template[k.ZERO_REAL] = 0.0
-        self._free = {"counts": k.FIRST_FREE_COUNT, "wide": k.WIDEST}
+        self._free = {"counts": k.FIRST_FREE_COUNT, "wide": k.FIRST_FREE_WIDE}
         self._known: dict[tuple[object, ...], int] = {}
         self._counters: list[list[int]] = [[] for _ in codebook.entries]
         self._lasts: list[list[int]] = [[] for _ in codebook.entries]
+        self._days: list[list[int]] = [[] for _ in codebook.entries]
         self._admit: list[list[Instruction]] = [[] for _ in codebook.entries]
         self._expire: list[list[tuple[int, Instruction]]] = [[] for _ in codebook.entries]
         self._gap_masks = [0] * len(codebook.entries)
@@ -74,6 +77,13 @@ class Tables:
         if begin == len(lists):
             lists += values
         return begin, begin + len(values)
+
+    def ratio(
+        self, column: int, above: int, below: int, prior: int = k.ZERO_REAL, *, pseudo: float = 0.0, pace: float = 1.0
+    ) -> None:  # the cells and numbers of one output
+        """Add the output (above + pseudo * prior) / (below * pace + pseudo)."""
+        self.sections[k.EMIT_RATIO] += [column, above, below, prior]
+        self._ratios += [pseudo, pace]
 
     def constant(self, value: float) -> int:
         """A real cell that always holds this value."""
@@ -137,7 +147,10 @@ class Tables:
         """A bit for each of the 64 days up to the last event's, and that day."""
 
         def build(sets: tuple[EventSet, ...]) -> int:
-            return self._instruct(k.MARK_DAY, sets[0], self._cells("wide", k.DAY_CELLS))
+            cell = self._cells("wide", k.DAY_CELLS)
+            for code in self.codes(sets[0]):
+                self._days[code].append(cell)
+            return cell
 
         return self.shared("days", "wide", k.DAY_CELLS, k.ZERO_WIDE, (events,), build)
 
@@ -205,6 +218,7 @@ class Tables:
             for word in (column + i, cell + i)
         ]
         self.sections[k.EMIT_AGE] = [word for run in _runs(self.sections[k.EMIT_AGE]) for word in run]
+        self.sections[k.EMIT_RATIO] = _arrays(self.sections[k.EMIT_RATIO], 4)
         self.sections[k.EMIT_LATEST] = _paired(self.sections[k.EMIT_LATEST], 2)
         self.sections[k.EMIT_CIRCLE] = _paired(self.sections[k.EMIT_CIRCLE], 1)
         self.sections[k.GAP_MASKS] = self._gap_masks
@@ -224,6 +238,8 @@ class Tables:
             k.TEMPLATE: self.template,
             k.FACTORS: self.factors,
             k.LOGS: n_log_n(k.LOGS_UP_TO),
+            k.DECAYS: decay_table(),
+            k.RATIOS: _arrays(self._ratios, 2),
         }
         words: list[int] = [0] * (2 * k.SECTIONS)
         reals: list[float] = []
@@ -237,20 +253,21 @@ class Tables:
     def _finish_codes(self) -> None:
         """What each code does: lanes first, instructions for the rest."""
         for code in range(len(self.codebook.entries)):
-            counters, lasts = self._counters[code], self._lasts[code]
+            counters, lasts, days = self._counters[code], self._lasts[code], self._days[code]
             for cell in counters[k.LANES :]:
-                self._admit[code].append((k.ADD_COUNT, cell, 0, ALWAYS))
-                self._expire[code] += [(window, (k.ADD_COUNT, cell, 0, ALWAYS)) for window in WINDOWED]
-            self._admit[code] += [(k.KEEP_LAST, cell, 0, ALWAYS) for cell in lasts[k.LANES :]]
-            keys = _padded(counters, k.DUMMY_COUNT) + _padded(lasts, k.DUMMY_REAL)
+                self._admit[code].append((k.ADD_COUNT, cell, 0))
+                self._expire[code] += [(window, (k.ADD_COUNT, cell, 0)) for window in WINDOWED]
+            self._admit[code] += [(k.KEEP_LAST, cell, 0) for cell in lasts[k.LANES :]]
+            self._admit[code] += [(k.MARK_DAY, cell, 0) for cell in days[1:]]
+            keys = _padded(counters, k.DUMMY_COUNTS) + _padded(lasts, (k.DUMMY_REAL,) * k.LANES)
             instructions = self.sections[k.INSTRUCTIONS]
             keys.append(len(instructions) // k.INSTRUCTION_WORDS)
             instructions += chain.from_iterable(_together(sorted(self._admit[code])))
             keys.append(len(instructions) // k.INSTRUCTION_WORDS)
-            keys.append(len(instructions) // k.INSTRUCTION_WORDS)
             for window in range(len(self.spans_us)):
                 instructions += chain.from_iterable(work for at, work in self._expire[code] if at == window)
                 keys.append(len(instructions) // k.INSTRUCTION_WORDS)
+            keys.append(days[0] if days else k.DUMMY_DAYS)
             self.sections[k.KEYS] += keys
 
     def _remember(self, key: tuple[object, ...], make: Callable[[], int]) -> int:
@@ -312,12 +329,11 @@ class Tables:
         cell: int,
         operand: int = 0,
         *,
-        span: int = ALWAYS,
         expires: Sequence[int] = (),
     ) -> int:
         for code in self.codes(events):
-            self._admit[code].append((operation, cell, operand, span))
-            self._expire[code] += [(window, (operation, cell, operand, span)) for window in expires]
+            self._admit[code].append((operation, cell, operand))
+            self._expire[code] += [(window, (operation, cell, operand)) for window in expires]
         return cell
 
     @staticmethod
@@ -332,19 +348,18 @@ def n_log_n(count: int) -> list[float]:
     return [0.0, *(n * math.log(n) for n in range(1, count))]
 
 
-def _padded(cells: list[int], dummy: int) -> list[int]:
-    lanes = cells[: k.LANES]
-    return lanes + [dummy] * (k.LANES - len(lanes))
+def _padded(cells: list[int], dummies: Sequence[int]) -> list[int]:
+    return [*cells[: k.LANES], *dummies[len(cells) :]]
 
 
 def _together(instructions: list[Instruction]) -> list[Instruction]:
     """Instructions in order, with those for neighbouring flags made one."""
     found: list[Instruction] = []
-    for operation, cell, operand, span in instructions:
+    for operation, cell, operand in instructions:
         if operation == k.ADD_FOLLOWED and found and found[-1][0] == operation and sum(found[-1][1:3]) == cell:
-            found[-1] = (operation, found[-1][1], found[-1][2] + operand, span)
+            found[-1] = (operation, found[-1][1], found[-1][2] + operand)
         else:
-            found.append((operation, cell, operand, span))
+            found.append((operation, cell, operand))
     return found
 
 
@@ -353,6 +368,11 @@ def _quarters() -> list[int]:
     angles = (np.arange(96) + 0.5) * (2 * np.pi / 96)
     fixed = np.rint(np.stack([np.cos(angles), np.sin(angles)], axis=1) * k.HOUR_SCALE).astype(np.int32)
     return [int(value) for value in fixed.ravel().view(np.uint32)]
+
+
+def _arrays(outputs: list[T], width: int) -> list[T]:
+    """Outputs of `width` values each as so many arrays one after the other: all first values, all second ones."""
+    return [value for at in range(width) for value in outputs[at::width]]
 
 
 def _runs(outputs: list[int]) -> list[tuple[int, int, int]]:
