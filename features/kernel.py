@@ -70,9 +70,12 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
     counts = pairs.view(np.int32)
     wide = np.zeros(sizes[k.N_WIDE], np.int64)
     real = np.empty(sizes[k.N_REAL], np.float64)
-    flags = np.zeros(64, np.uint64)
+    flags, n_rhythms = np.zeros(64, np.uint64), sizes[k.N_RHYTHMS]
+    waiting = np.empty(flags.size * n_rhythms + 1, np.uint64)
+    waiting_cell = np.empty(flags.size * n_rhythms + 1, np.uint64)
     n_ratios = U(emit_ratio.size // 4)
-    aboves, belows = np.empty(n_ratios, np.float64), np.empty(n_ratios, np.float64)
+    aboves, belows = np.empty(n_ratios, np.int32), np.empty(n_ratios, np.int32)
+    priors, quotients = np.empty(n_ratios, np.float64), np.empty(n_ratios, np.float32)
     lows, tails = np.empty(k.WINDOWS + 1, np.int64), np.empty(k.WINDOWS + 1, np.uint64)
     flat = out.reshape(out.size)
     width = U(out.shape[1])
@@ -88,8 +91,10 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
         wide[:] = 0
         real[:] = template
         tails[:] = start
-        if needs_flags and end - start > flags.size:
+        if end - start > flags.size:
             flags = np.zeros(2 * (end - start), np.uint64)
+            waiting = np.empty(flags.size * n_rhythms + 1, np.uint64)
+            waiting_cell = np.empty(flags.size * n_rhythms + 1, np.uint64)
         previous = as_of_us[row]
         while row < customer.size and customer[row] == number:
             as_of = as_of_us[row]
@@ -113,7 +118,8 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
                             lowest = ones((fired & (~fired + U(1))) - U(1))
                             pairs[(U(follows[lowest * U(k.FOLLOW_WORDS)]) + U(w)) >> U(1)] -= one
                             fired &= fired - U(1)
-                    for p in range(U(keys[key + U(k.EXPIRE + w)]), U(keys[key + U(k.EXPIRE + w + 1)])):
+                    bound = key + U(k.LEAVE if w < k.WINDOWS else k.LAPSE)
+                    for p in range(U(keys[bound]), U(keys[bound + U(1)])):
                         at = p * U(k.INSTRUCTION_WORDS)
                         operation = instructions[at]
                         cell, operand = U(instructions[at + U(1)]), U(instructions[at + U(2)])
@@ -144,7 +150,7 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
 
             # Events before as_of come in; one that is already too old for a window never enters it.
             low0, low1, low2, low3, low4 = lows[0], lows[1], lows[2], lows[3], lows[4]
-            old0 = old1 = old2 = old3 = old4 = U(0)
+            old0 = old1 = old2 = old3 = old4 = n_waiting = U(0)
             while head < end:
                 t = time_us[head]
                 if t >= as_of:
@@ -162,26 +168,11 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
                     operation = instructions[at]
                     cell, operand = U(instructions[at + U(1)]), U(instructions[at + U(2)])
                     if operation == k.ADD_DECAYED:
-                        if real[cell] == 0.0:
-                            real[cell] = 1.0
-                        else:
-                            real[cell] = real[cell] * decay((time - real[cell + U(1)]) * factors[operand], decays) + 1.0
+                        real[cell] = real[cell] * decay((time - real[cell + U(1)]) * factors[operand], decays) + 1.0
                         real[cell + U(1)] = time
                     elif operation == k.ADD_RHYTHM:
-                        if t >= low4:
-                            minute = np.int64(U(t) // U(k.MINUTE_US))
-                            quarter = U(t - day * k.DAY_US) // U(k.QUARTER_US) * U(2)
-                            if wide[cell + U(k.EVENTS)] > 0:
-                                gap = minute - wide[cell + U(k.LAST_MINUTE)]
-                                wide[cell + U(k.GAPS)] += gap
-                                wide[cell + U(k.SQUARED_GAPS)] += gap * gap
-                            else:
-                                wide[cell + U(k.FIRST_TIME)] = t
-                            wide[cell + U(k.EVENTS)] += 1
-                            wide[cell + U(k.EAST)] += np.int64(np.int32(quarters[quarter]))
-                            wide[cell + U(k.NORTH)] += np.int64(np.int32(quarters[quarter + U(1)]))
-                            wide[cell + U(k.WEEKENDS)] += np.int64((day + 3) % 7 >= 5)
-                            wide[cell + U(k.LAST_MINUTE)] = minute
+                        waiting[n_waiting], waiting_cell[n_waiting] = head, cell
+                        n_waiting += U(t >= low4)
                     elif operation == k.ADD_STREAK:
                         if t >= low4 and not (time <= real[operand]):
                             going = not (np.float64(wide[cell + U(1)]) <= real[operand])
@@ -193,14 +184,12 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
                     elif operation == k.ADD_FOLLOWED:
                         for flag in range(cell, cell + operand):
                             at = flag * U(k.FOLLOW_WORDS)
-                            earlier = real[U(follows[at + U(1)])]
-                            if earlier == time:
-                                earlier = real[U(follows[at + U(2)])]
-                            if time - earlier <= factors[U(follows[at + U(3)])]:
-                                fired |= U(1) << flag
-                                pair = U(follows[at]) >> U(1)
-                                pairs[pair] += in01
-                                pairs[pair + U(1)] += in23
+                            last, before = real[U(follows[at + U(1)])], real[U(follows[at + U(2)])]
+                            hit = np.int64(time - (before if last == time else last) <= factors[U(follows[at + U(3)])])
+                            pair = U(follows[at]) >> U(1)
+                            fired |= U(hit) << flag
+                            pairs[pair] += in01 * hit
+                            pairs[pair + U(1)] += in23 * hit
                     elif operation == k.ADD_CENTS:
                         amount = cents[head]
                         wide[cell] += amount * np.int64(in0)
@@ -228,6 +217,9 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
                     pairs[pair + U(1)] += in23
                 for lane in range(k.LAST_LANES, k.LAST_LANES + k.LANES):
                     real[U(keys[key + U(lane)])] = time
+                cell = U(keys[key + U(k.RHYTHM_LANE)])
+                waiting[n_waiting], waiting_cell[n_waiting] = head, cell
+                n_waiting += U(cell != k.NO_RHYTHM) & U(t >= low4)
                 cell = U(keys[key + U(k.DAY_LANE)])
                 step, bits = day - wide[cell + U(1)], U(wide[cell])
                 wide[cell] = np.int64((bits << U(step)) | U(1)) if step < 64 else 1
@@ -235,6 +227,21 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
                 old0, old1, old2 = old0 + U(not in0), old1 + U(not in1), old2 + U(not in2)
                 old3, old4 = old3 + U(not in3), old4 + U(t < low4)
                 head += U(1)
+            # In a loop of its own, so that the one above need not guess which events have a rhythm.
+            for i in range(n_waiting):
+                t, cell = time_us[waiting[i]], waiting_cell[i]
+                day, minute = np.int64(U(t) // U(k.DAY_US)), np.int64(U(t) // U(k.MINUTE_US))
+                quarter = U(t - day * k.DAY_US) // U(k.QUARTER_US) * U(2)
+                known = wide[cell + U(k.EVENTS)] > 0
+                gap = minute - wide[cell + U(k.LAST_MINUTE)] if known else np.int64(0)
+                wide[cell + U(k.GAPS)] += gap
+                wide[cell + U(k.SQUARED_GAPS)] += gap * gap
+                wide[cell + U(k.FIRST_TIME)] = wide[cell + U(k.FIRST_TIME)] if known else t
+                wide[cell + U(k.EVENTS)] += 1
+                wide[cell + U(k.EAST)] += np.int64(np.int32(quarters[quarter]))
+                wide[cell + U(k.NORTH)] += np.int64(np.int32(quarters[quarter + U(1)]))
+                wide[cell + U(k.WEEKENDS)] += np.int64(U(day + 3) % U(7) >= U(5))
+                wide[cell + U(k.LAST_MINUTE)] = minute
             tails[0], tails[1], tails[2] = tails[0] + old0, tails[1] + old1, tails[2] + old2
             tails[3], tails[4] = tails[3] + old3, tails[4] + old4
 
@@ -247,8 +254,8 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
             for j in range(U(0), U(count_views.size), U(3)):
                 level = U(themed) if count_views[j + U(1)] else U(acted)
                 cell, source = U(count_views[j]), U(sources[U(count_views[j + U(2)]) + level])
-                for w in range(U(k.WINDOWS)):
-                    counts[cell + w] = counts[source + w]
+                pairs[cell >> U(1)] = pairs[source >> U(1)]
+                pairs[(cell >> U(1)) + U(1)] = pairs[(source >> U(1)) + U(1)]
             for j in range(U(0), U(wide_views.size), U(3)):
                 level = U(themed) if wide_views[j + U(1)] else U(acted)
                 wide[U(wide_views[j])] = wide[U(sources[U(wide_views[j + U(2)]) + level])]
@@ -272,13 +279,15 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
                     flat[to + i] = np.float32((now - last) * (1.0 / k.DAY_US) if last >= horizon else np.nan)
             # In three loops, for the second then divides eight at a time.
             for j in range(n_ratios):
-                pseudo = ratios[j]
-                aboves[j] = counts[U(emit_ratio[n_ratios + j])] + pseudo * real[U(emit_ratio[U(3) * n_ratios + j])]
-                belows[j] = counts[U(emit_ratio[U(2) * n_ratios + j])] * ratios[n_ratios + j] + pseudo
+                aboves[j] = counts[U(emit_ratio[n_ratios + j])]
+                belows[j] = counts[U(emit_ratio[U(2) * n_ratios + j])]
+                priors[j] = real[U(emit_ratio[U(3) * n_ratios + j])]
             for j in range(n_ratios):
-                aboves[j] = aboves[j] / belows[j] if belows[j] > 0.0 else np.nan
+                below = belows[j] * ratios[n_ratios + j] + ratios[j]
+                quotient = (aboves[j] + ratios[j] * priors[j]) / below
+                quotients[j] = np.float32(quotient if below > 0.0 else np.nan)
             for j in range(n_ratios):
-                flat[base + U(emit_ratio[j])] = np.float32(aboves[j])
+                flat[base + U(emit_ratio[j])] = quotients[j]
             for j in range(U(0), U(emit_wide.size), U(3)):
                 value = np.float64(wide[U(emit_wide[j + U(1)])]) * factors[U(emit_wide[j + U(2)])]
                 flat[base + U(emit_wide[j])] = np.float32(value)
@@ -290,10 +299,9 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
                 flat[base + U(emit_part[j])] = np.float32(np.float64(wide[U(emit_part[j + U(1)])]) / whole)
             for j in range(U(0), U(emit_decay.size), U(3)):
                 cell = U(emit_decay[j + U(1)])
-                last, value = real[cell + U(1)], 0.0
-                if last >= horizon:
-                    value = real[cell] * decay((now - last) * factors[U(emit_decay[j + U(2)])], decays)
-                flat[base + U(emit_decay[j])] = np.float32(value)
+                last = real[cell + U(1)]
+                age = (now - last) * factors[U(emit_decay[j + U(2)])] if last >= horizon else np.inf
+                flat[base + U(emit_decay[j])] = np.float32(real[cell] * decay(age, decays))
             for j in range(U(0), U(emit_entropy.size), U(3)):
                 total, summed = np.int64(0), 0.0
                 for i in range(U(emit_entropy[j + U(1)]), U(emit_entropy[j + U(2)])):

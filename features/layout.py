@@ -24,19 +24,21 @@ PLACES: Final = 512
 """Words of a list of channels and their levels, at most; times in microseconds times this stay below 2^63."""
 
 # SIZES: the fingerprint, how many cells the state has, how many codes, actions and categories (with "none") the
-# program knows.
-LAYOUT, N_COUNTS, N_WIDE, N_REAL, N_CODES, N_ACTIONS, N_CATEGORIES, NEEDS_FLAGS = range(8)
+# program knows, and how many rhythms a code has at most.
+LAYOUT, N_COUNTS, N_WIDE, N_REAL, N_CODES, N_ACTIONS, N_CATEGORIES, NEEDS_FLAGS, N_RHYTHMS = range(9)
 
 # KEYS: 16 words a code, so that all that admission and expiry need lies in one cache line: four counters and four
-# "last" cells (padded with dummies), begin of its instructions on admission, the six bounds of those on expiry, of which
-# the first ends those on admission, and the cell of its days.
+# "last" cells (padded with dummies); where its instructions begin on admission, on leaving one of the windows and on
+# leaving the lookback, and where these end; the cell of its days and that of its rhythm.
 KEY_WORDS: Final = 16
 COUNT_LANES: Final = 0
 LAST_LANES: Final = 4
 LANES: Final = 4
 ADMIT: Final = 8
-EXPIRE: Final = 9
-DAY_LANE: Final = 15
+LEAVE: Final = 9
+LAPSE: Final = 10
+DAY_LANE: Final = 12
+RHYTHM_LANE: Final = 13
 WINDOWS: Final = 4
 LOOKBACK: Final = 4
 """Index of the lookback among the spans, after the four windows."""
@@ -69,6 +71,7 @@ NEVER: Final = 1
 ZERO_REAL: Final = 2
 FIRST_FREE_REAL: Final = 4
 ZERO_WIDE: Final = 0
+NO_RHYTHM: Final = 0
 DUMMY_DAYS: Final = 8
 FIRST_FREE_WIDE: Final = 10
 RHYTHM_CELLS, DECAY_CELLS, STREAK_CELLS, DAY_CELLS = 8, 2, 2, 2

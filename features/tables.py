@@ -23,7 +23,6 @@ State = Literal["counts", "wide", "real"]
 Instruction = tuple[int, int, int]
 T = TypeVar("T")
 
-WINDOWED: Final = tuple(range(k.WINDOWS))
 MAX_FLAGS: Final = 64
 MAX_RHYTHMS: Final = 32
 VIEW_SECTION: Final[dict[State, int]] = {"counts": k.COUNT_VIEWS, "wide": k.WIDE_VIEWS, "real": k.REAL_VIEWS}
@@ -46,7 +45,9 @@ class Tables:
         self._lasts: list[list[int]] = [[] for _ in codebook.entries]
         self._days: list[list[int]] = [[] for _ in codebook.entries]
         self._admit: list[list[Instruction]] = [[] for _ in codebook.entries]
-        self._expire: list[list[tuple[int, Instruction]]] = [[] for _ in codebook.entries]
+        self._leave: list[list[Instruction]] = [[] for _ in codebook.entries]
+        self._lapse: list[list[Instruction]] = [[] for _ in codebook.entries]
+        self._rhythm_cells: list[list[int]] = [[] for _ in codebook.entries]
         self._gap_masks = [0] * len(codebook.entries)
         self._flags = self._rhythms = 0
         self._by_kind: defaultdict[str, list[int]] = defaultdict(list)
@@ -119,7 +120,7 @@ class Tables:
         """Four sums of cents, one a window."""
 
         def build(sets: tuple[EventSet, ...]) -> int:
-            return self._instruct(k.ADD_CENTS, sets[0], self._cells("wide", k.WINDOWS), expires=WINDOWED)
+            return self._instruct(k.ADD_CENTS, sets[0], self._cells("wide", k.WINDOWS), undone=self._leave)
 
         return self.shared("cents", "wide", k.WINDOWS, k.ZERO_WIDE, (events,), build)
 
@@ -136,10 +137,12 @@ class Tables:
 
         def build(sets: tuple[EventSet, ...]) -> int:
             self._rhythms = self._counted("sets of events whose hours or gaps are measured", self._rhythms, MAX_RHYTHMS)
+            cell = self._cells("wide", k.RHYTHM_CELLS)
             for code in self.codes(sets[0]):
                 self._gap_masks[code] |= 1 << (self._rhythms - 1)
-            cell = self._cells("wide", k.RHYTHM_CELLS)
-            return self._instruct(k.ADD_RHYTHM, sets[0], cell, self._rhythms - 1, expires=(k.LOOKBACK,))
+                self._rhythm_cells[code].append(cell)
+                self._lapse[code].append((k.ADD_RHYTHM, cell, self._rhythms - 1))
+            return cell
 
         return self.shared("rhythm", "wide", k.RHYTHM_CELLS, k.ZERO_WIDE, (events,), build)
 
@@ -158,7 +161,7 @@ class Tables:
         """Sum of exp(-age * per_us) as of the last event, and that event's time."""
 
         def build(sets: tuple[EventSet, ...]) -> int:
-            cell = self._real_cells(0.0, float("nan"))
+            cell = self._real_cells(0.0, -math.inf)
             return self._instruct(k.ADD_DECAYED, sets[0], cell, self.factor(per_us))
 
         return self.shared(f"decayed {per_us!r}", "real", k.DECAY_CELLS, k.ZERO_REAL, (events,), build)
@@ -168,7 +171,7 @@ class Tables:
 
         def build(sets: tuple[EventSet, ...]) -> int:
             cell = self._cells("wide", k.STREAK_CELLS)
-            return self._instruct(k.ADD_STREAK, sets[0], cell, self.last(sets[1]), expires=(k.LOOKBACK,))
+            return self._instruct(k.ADD_STREAK, sets[0], cell, self.last(sets[1]), undone=self._lapse)
 
         return self.shared("streak", "wide", k.STREAK_CELLS, k.ZERO_WIDE, (events, since), build)
 
@@ -232,6 +235,7 @@ class Tables:
             len(self.codebook.outbound) + 1,
             len(self.codebook.categories) + 1,
             int(self._flags > 0),
+            max(map(len, self._rhythm_cells), default=0),
         ]
         real_sections = {
             k.SPANS: self.spans_us,
@@ -253,21 +257,21 @@ class Tables:
     def _finish_codes(self) -> None:
         """What each code does: lanes first, instructions for the rest."""
         for code in range(len(self.codebook.entries)):
-            counters, lasts, days = self._counters[code], self._lasts[code], self._days[code]
+            counters, lasts = self._counters[code], self._lasts[code]
+            days, rhythms = self._days[code], self._rhythm_cells[code]
             for cell in counters[k.LANES :]:
                 self._admit[code].append((k.ADD_COUNT, cell, 0))
-                self._expire[code] += [(window, (k.ADD_COUNT, cell, 0)) for window in WINDOWED]
+                self._leave[code].append((k.ADD_COUNT, cell, 0))
             self._admit[code] += [(k.KEEP_LAST, cell, 0) for cell in lasts[k.LANES :]]
             self._admit[code] += [(k.MARK_DAY, cell, 0) for cell in days[1:]]
             keys = _padded(counters, k.DUMMY_COUNTS) + _padded(lasts, (k.DUMMY_REAL,) * k.LANES)
+            self._admit[code] += [(k.ADD_RHYTHM, cell, 0) for cell in rhythms[1:]]
             instructions = self.sections[k.INSTRUCTIONS]
             keys.append(len(instructions) // k.INSTRUCTION_WORDS)
-            instructions += chain.from_iterable(_together(sorted(self._admit[code])))
-            keys.append(len(instructions) // k.INSTRUCTION_WORDS)
-            for window in range(len(self.spans_us)):
-                instructions += chain.from_iterable(work for at, work in self._expire[code] if at == window)
+            for work in (_together(sorted(self._admit[code])), self._leave[code], self._lapse[code]):
+                instructions += chain.from_iterable(work)
                 keys.append(len(instructions) // k.INSTRUCTION_WORDS)
-            keys.append(days[0] if days else k.DUMMY_DAYS)
+            keys += [days[0] if days else k.DUMMY_DAYS, rhythms[0] if rhythms else k.NO_RHYTHM, 0, 0]
             self.sections[k.KEYS] += keys
 
     def _remember(self, key: tuple[object, ...], make: Callable[[], int]) -> int:
@@ -328,12 +332,12 @@ class Tables:
         events: EventSet,
         cell: int,
         operand: int = 0,
-        *,
-        expires: Sequence[int] = (),
+        undone: list[list[Instruction]] | None = None,
     ) -> int:
         for code in self.codes(events):
             self._admit[code].append((operation, cell, operand))
-            self._expire[code] += [(window, (operation, cell, operand)) for window in expires]
+            if undone is not None:
+                undone[code].append((operation, cell, operand))
         return cell
 
     @staticmethod
