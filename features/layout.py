@@ -18,7 +18,7 @@ EMIT_CELL: Final = 27
 SPANS, TEMPLATE, FACTORS, LOGS, DECAYS, RATIOS = range(28, 34)
 SECTIONS: Final = 34
 NO_COLUMN: Final = 0xFFFF_FFFF
-SHORTEST_RUN: Final = 3
+SHORTEST_RUN: Final = 8
 """Neighbouring counters shorter than this are copied one by one."""
 PLACES: Final = 512
 """Words of a list of channels and their levels, at most; times in microseconds times this stay below 2^63."""
