@@ -277,12 +277,12 @@ def _(feature: g.ActiveDays, plan: Plan, column: int) -> None:
 
 @show.register
 def _(feature: g.HourMean, plan: Plan, column: int) -> None:
-    plan.show(k.EMIT_CIRCLE, plan.tables.rhythm(feature.events), column, 0)
+    plan.show(k.EMIT_HOUR, column, plan.tables.rhythm(feature.events))
 
 
 @show.register
 def _(feature: g.HourConcentration, plan: Plan, column: int) -> None:
-    plan.show(k.EMIT_CIRCLE, plan.tables.rhythm(feature.events), column, 1)
+    plan.show(k.EMIT_LENGTH, column, plan.tables.rhythm(feature.events))
 
 
 @show.register

@@ -56,10 +56,10 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
     emit_wide, emit_mean = _part(words, words, k.EMIT_WIDE), _part(words, words, k.EMIT_MEAN)
     emit_part, emit_decay = _part(words, words, k.EMIT_PART), _part(words, words, k.EMIT_DECAY)
     emit_entropy, emit_latest = _part(words, words, k.EMIT_ENTROPY), _part(words, words, k.EMIT_LATEST)
-    emit_top, emit_circle = _part(words, words, k.EMIT_TOP), _part(words, words, k.EMIT_CIRCLE)
+    emit_top, emit_hour = _part(words, words, k.EMIT_TOP), _part(words, words, k.EMIT_HOUR)
     emit_gap, emit_days = _part(words, words, k.EMIT_GAP), _part(words, words, k.EMIT_DAYS)
     emit_value, emit_streak = _part(words, words, k.EMIT_VALUE), _part(words, words, k.EMIT_STREAK)
-    emit_other = _part(words, words, k.EMIT_OTHER)
+    emit_other, emit_length = _part(words, words, k.EMIT_OTHER), _part(words, words, k.EMIT_LENGTH)
     spans, template = _part(words, reals, k.SPANS), _part(words, reals, k.TEMPLATE)
     factors, logs = _part(words, reals, k.FACTORS), _part(words, reals, k.LOGS)
     decays, ratios = _part(words, reals, k.DECAYS), _part(words, reals, k.RATIOS)
@@ -264,6 +264,7 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
                 real[U(real_views[j])] = real[U(sources[U(real_views[j + U(2)]) + level])]
 
             now, horizon = np.float64(as_of), np.float64(low4)
+            today = as_of // k.DAY_US
             oldest = max(low4, np.int64(1)) * k.PLACES
             base = U(row) * width
             for j in range(U(0), U(emit_count.size), U(3)):
@@ -300,8 +301,8 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
             for j in range(U(0), U(emit_decay.size), U(3)):
                 cell = U(emit_decay[j + U(1)])
                 last = real[cell + U(1)]
-                age = (now - last) * factors[U(emit_decay[j + U(2)])] if last >= horizon else np.inf
-                flat[base + U(emit_decay[j])] = np.float32(real[cell] * decay(age, decays))
+                value = real[cell] * decay((now - last) * factors[U(emit_decay[j + U(2)])], decays)
+                flat[base + U(emit_decay[j])] = np.float32(value * np.float64(last >= horizon))
             for j in range(U(0), U(emit_entropy.size), U(3)):
                 total, summed = np.int64(0), 0.0
                 for i in range(U(emit_entropy[j + U(1)]), U(emit_entropy[j + U(2)])):
@@ -315,7 +316,8 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
                     flat[base + U(emit_entropy[j])] = np.float32(np.nan)
             for j in range(U(0), U(emit_latest.size), U(4)):
                 # The time and, for ties, the place in the list, in one integer: two maxima without a branch.
-                first, second, begin = np.int64(0), np.int64(0), np.int64(emit_latest[j])
+                first = second = np.int64(k.PLACES - 1)
+                begin = np.int64(emit_latest[j])
                 for i in range(U(begin), U(emit_latest[j + U(1)]), U(2)):
                     last = real[U(lists[i])]
                     place = np.int64(begin + k.PLACES - 1 - np.int64(i))
@@ -326,23 +328,28 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
                     seen, column = second if rank else first, emit_latest[j + U(2) + rank]
                     if column != k.NO_COLUMN:
                         at = U(begin + k.PLACES - seen % k.PLACES)
-                        flat[base + U(column)] = np.float32(lists[at] if seen >= oldest else np.nan)
+                        level_at = np.float32(lists[at])
+                        flat[base + U(column)] = level_at if seen >= oldest else np.float32(np.nan)
             for j in range(U(0), U(emit_top.size), U(3)):
-                most, top = np.int32(0), np.nan
+                best, top = np.int32(0), np.float32(np.nan)
                 for i in range(U(emit_top[j + U(1)]), U(emit_top[j + U(2)]), U(2)):
-                    count, level_at = counts[U(lists[i])], np.float64(lists[i + U(1)])
-                    top = level_at if count > most else top
-                    most = count if count > most else most
-                flat[base + U(emit_top[j])] = np.float32(top)
-            for j in range(U(0), U(emit_circle.size), U(3)):
-                cell = U(emit_circle[j])
+                    count, level_at = counts[U(lists[i])], np.float32(lists[i + U(1)])
+                    top = level_at if count > best else top
+                    best = count if count > best else best
+                flat[base + U(emit_top[j])] = top
+            for j in range(U(0), U(emit_hour.size), U(2)):
+                cell = U(emit_hour[j + U(1)])
                 east, north = np.float64(wide[cell + U(k.EAST)]), np.float64(wide[cell + U(k.NORTH)])
-                length = math.sqrt(east * east + north * north) / (np.float64(wide[cell]) * k.HOUR_SCALE)
-                if emit_circle[j + U(1)] != k.NO_COLUMN:
-                    hour = direction(north, east) * (12.0 / math.pi) if length >= k.MIN_CONCENTRATION else np.nan
-                    flat[base + U(emit_circle[j + U(1)])] = np.float32(hour + 24.0 if hour < 0.0 else hour)
-                if emit_circle[j + U(2)] != k.NO_COLUMN:
-                    flat[base + U(emit_circle[j + U(2)])] = np.float32(length)
+                least = np.float64(wide[cell + U(k.EVENTS)]) * (k.HOUR_SCALE * k.MIN_CONCENTRATION)
+                hour = direction(north, east) * (12.0 / math.pi)
+                hour = hour + 24.0 if hour < 0.0 else hour
+                known = east * east + north * north >= least * least
+                flat[base + U(emit_hour[j])] = np.float32(hour if known else np.nan)
+            for j in range(U(0), U(emit_length.size), U(2)):
+                cell = U(emit_length[j + U(1)])
+                east, north = np.float64(wide[cell + U(k.EAST)]), np.float64(wide[cell + U(k.NORTH)])
+                most = np.float64(wide[cell + U(k.EVENTS)]) * k.HOUR_SCALE
+                flat[base + U(emit_length[j])] = np.float32(math.sqrt(east * east + north * north) / most)
             for j in range(U(0), U(emit_gap.size), U(3)):
                 cell, shown = U(emit_gap[j + U(1)]), emit_gap[j + U(2)]
                 gaps = np.float64(wide[cell + U(k.EVENTS)] - 1)
@@ -357,7 +364,7 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
                 flat[base + U(emit_gap[j])] = np.float32(value)
             for j in range(U(0), U(emit_days.size), U(3)):
                 cell, span = U(emit_days[j + U(1)]), U(emit_days[j + U(2)])
-                step = as_of // k.DAY_US - wide[cell + U(1)]
+                step = today - wide[cell + U(1)]
                 bits = (U(wide[cell]) << U(step)) & ((U(1) << span) - U(1)) if step < 64 else U(0)
                 flat[base + U(emit_days[j])] = np.float32(ones(bits))
             for j in range(U(0), U(emit_value.size), U(4)):
@@ -367,16 +374,16 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
             for j in range(U(0), U(emit_streak.size), U(3)):
                 cell = U(emit_streak[j + U(1)])
                 going = not (np.float64(wide[cell + U(1)]) <= real[U(emit_streak[j + U(2)])])
-                flat[base + U(emit_streak[j])] = np.float32(wide[cell] if going else 0)
+                flat[base + U(emit_streak[j])] = np.float32(wide[cell] * np.int64(going))
             for j in range(U(0), U(emit_other.size), U(2)):
                 which = emit_other[j + U(1)]
                 value = np.nan
                 if which == k.CALENDAR_HOUR:
-                    value = np.float64(as_of % k.DAY_US) * (1.0 / k.HOUR_US)
+                    value = np.float64(as_of - today * k.DAY_US) * (1.0 / k.HOUR_US)
                 elif which == k.CALENDAR_WEEKDAY:
-                    value = np.float64((as_of // k.DAY_US + 3) % 7)
+                    value = np.float64((today + 3) % 7)
                 elif which == k.CALENDAR_MONTH:
-                    value = np.float64(month(as_of // k.DAY_US))
+                    value = np.float64(month(today))
                 elif tails[k.LOOKBACK] < head:
                     value = (now - np.float64(time_us[tails[k.LOOKBACK]])) * (1.0 / k.DAY_US)
                 flat[base + U(emit_other[j])] = np.float32(value)

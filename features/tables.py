@@ -38,9 +38,11 @@ class Tables:
         self.factors: list[float] = []
         self._ratios: list[float] = []
         self.template = [float("nan")] * k.FIRST_FREE_REAL
-        self.template[k.ZERO_REAL] = 0.0
+        self.template[k.ZERO_REAL : k.ZERO_REAL + k.DECAY_CELLS] = [0.0, -math.inf]
+        # The empty list stands before the others: what the kernel reads of its first entry, and does not show, is there.
+        self.sections[k.LISTS] = [0, 0]
         self._free = {"counts": k.FIRST_FREE_COUNT, "wide": k.FIRST_FREE_WIDE}
-        self._known: dict[tuple[object, ...], int] = {}
+        self._known: dict[tuple[object, ...], int] = {("list",): 0}
         self._counters: list[list[int]] = [[] for _ in codebook.entries]
         self._lasts: list[list[int]] = [[] for _ in codebook.entries]
         self._days: list[list[int]] = [[] for _ in codebook.entries]
@@ -222,8 +224,7 @@ class Tables:
         ]
         self.sections[k.EMIT_AGE] = [word for run in _runs(self.sections[k.EMIT_AGE]) for word in run]
         self.sections[k.EMIT_RATIO] = _arrays(self.sections[k.EMIT_RATIO], 4)
-        self.sections[k.EMIT_LATEST] = _paired(self.sections[k.EMIT_LATEST], 2)
-        self.sections[k.EMIT_CIRCLE] = _paired(self.sections[k.EMIT_CIRCLE], 1)
+        self.sections[k.EMIT_LATEST] = _paired(self.sections[k.EMIT_LATEST])
         self.sections[k.GAP_MASKS] = self._gap_masks
         self.sections[k.QUARTERS] = _quarters()
         self.sections[k.SIZES] = [
@@ -390,19 +391,17 @@ def _runs(outputs: list[int]) -> list[tuple[int, int, int]]:
     return merged
 
 
-def _paired(outputs: list[int], width: int) -> list[int]:
-    """Outputs (source of `width` words, column, 0 or 1) merged to (source, column of 0, column of 1).
+def _paired(outputs: list[int]) -> list[int]:
+    """Outputs (begin and end of a list, column, rank 0 or 1) merged to (begin, end, column of rank 0, of rank 1).
 
     Different features may have one source (all empty lists are alike): each column then gets a place of its own.
     """
-    merged: dict[tuple[int, ...], list[list[int]]] = {}
-    step = width + 2
-    for at in range(0, len(outputs), step):
-        *source, column, which = outputs[at : at + step]
-        pairs = merged.setdefault(tuple(source), [])
-        free = next((pair for pair in pairs if pair[which] == k.NO_COLUMN), None)
+    merged: dict[tuple[int, int], list[list[int]]] = {}
+    for begin, end, column, rank in zip(*(outputs[at::4] for at in range(4)), strict=True):
+        pairs = merged.setdefault((begin, end), [])
+        free = next((pair for pair in pairs if pair[rank] == k.NO_COLUMN), None)
         if free is None:
             free = [k.NO_COLUMN, k.NO_COLUMN]
             pairs.append(free)
-        free[which] = column
-    return [word for source, pairs in merged.items() for columns in pairs for word in (*source, *columns)]
+        free[rank] = column
+    return [word for bounds, pairs in merged.items() for columns in pairs for word in (*bounds, *columns)]
