@@ -39,7 +39,8 @@ def decay(age: float, table: npt.NDArray[np.float64]) -> float:
     rest = np.float64(steps) * PER_STEP - age
     square = rest * rest
     series = (1.0 + rest) + square * ((0.5 + rest * (1.0 / 6.0)) + square * (1.0 / 24.0))
-    return table[steps % U(STEPS)] * series * table[U(STEPS) + steps // U(STEPS)]
+    value: float = table[steps % U(STEPS)] * series * table[U(STEPS) + steps // U(STEPS)]
+    return value
 
 
 @numba.njit(inline="always")
@@ -51,9 +52,9 @@ def ones(bits: np.uint64) -> np.uint64:
     return (bits * np.uint64(0x0101010101010101)) >> np.uint64(56)
 
 
-@numba.njit(inline="always")
+@numba.njit(inline="always", error_model="numpy")
 def direction(north: float, east: float) -> float:
-    """Angle of a vector in (-pi, pi], as `math.atan2` gives it, absolute error below 1e-13; the vector is not 0.
+    """Angle of a vector in (-pi, pi], as `math.atan2` gives it, absolute error below 1e-13; NaN for a vector of 0.
 
     The arc tangent of up to tan(pi / 8) is a polynomial, the interpolant in Chebyshev's nodes; a steeper one is turned
     by pi / 4. One division, no branch.
@@ -84,7 +85,7 @@ def month(day: int) -> int:
     year_of_era = (day_of_era - leaps) // U(365)
     day_of_year = day_of_era + year_of_era // U(100) - U(365) * year_of_era - year_of_era // U(4)
     since_march = (U(5) * day_of_year + U(2)) // U(153)
-    return np.int64(since_march) + (3 if since_march < U(10) else -9)
+    return np.int64(since_march) + (3 if since_march < U(10) else -9)  # type: ignore[return-value]  # numba: one int64
 
 
 def _fingerprint() -> int:

@@ -7,7 +7,7 @@ features compiles nothing.
 import zlib
 from typing import Final
 
-from features.elementary import FINGERPRINT as ELEMENTARY
+from features import elementary
 
 # Sections of `words`, then of `reals`; section s is [words[2 s], words[2 s + 1]).
 SIZES, KEYS, INSTRUCTIONS, FOLLOWS, GAP_MASKS, QUARTERS = range(6)
@@ -98,7 +98,10 @@ OK, UNKNOWN_CUSTOMER, UNSORTED_ROWS, UNKNOWN_ACTION, UNKNOWN_CATEGORY, UNKNOWN_C
 STALE: Final = -1
 """The compiled kernel has another layout than the program."""
 
+ELEMENTARY: Final = elementary.FINGERPRINT
+"""Of the functions that are compiled into the kernel."""
+
 FINGERPRINT: Final = zlib.crc32(
     repr(sorted((name, value) for name, value in vars().items() if name.isupper())).encode()
 )
-"""Of all the numbers above, and of the functions compiled with them (`ELEMENTARY`). A kernel compiled and cached with other numbers sees that it is not that of the program."""
+"""Of all that is above. A kernel compiled and cached with other numbers sees that it is not that of the program."""

@@ -8,7 +8,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from itertools import chain
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,10 +18,9 @@ from features import layout as k
 from features.elementary import decay_table
 from features.event_sets import EventSet
 from features.events import Codebook
+from features.packing import Instruction, arrays, n_log_n, padded, paired, quarters, runs, together
 
 State = Literal["counts", "wide", "real"]
-Instruction = tuple[int, int, int]
-T = TypeVar("T")
 
 MAX_FLAGS: Final = 64
 MAX_RHYTHMS: Final = 32
@@ -39,7 +38,7 @@ class Tables:
         self._ratios: list[float] = []
         self.template = [float("nan")] * k.FIRST_FREE_REAL
         self.template[k.ZERO_REAL : k.ZERO_REAL + k.DECAY_CELLS] = [0.0, -math.inf]
-        # The empty list stands before the others: what the kernel reads of its first entry, and does not show, is there.
+        # The empty list comes first: what the kernel reads of its first entry, and does not show, is then there.
         self.sections[k.LISTS] = [0, 0]
         self._free = {"counts": k.FIRST_FREE_COUNT, "wide": k.FIRST_FREE_WIDE}
         self._known: dict[tuple[object, ...], int] = {("list",): 0}
@@ -213,20 +212,20 @@ class Tables:
     def packed(self) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.float64]]:
         """All tables as the kernel reads them, with the sections' bounds in front."""
         self._finish_codes()
-        runs = _runs(self.sections[k.EMIT_COUNT])
-        self.sections[k.EMIT_COUNT] = [word for run in runs if run[2] >= k.SHORTEST_RUN for word in run]
+        copied = runs(self.sections[k.EMIT_COUNT])
+        self.sections[k.EMIT_COUNT] = [word for run in copied if run[2] >= k.SHORTEST_RUN for word in run]
         self.sections[k.EMIT_CELL] = [
             word
-            for column, cell, length in runs
+            for column, cell, length in copied
             if length < k.SHORTEST_RUN
             for i in range(length)
             for word in (column + i, cell + i)
         ]
-        self.sections[k.EMIT_AGE] = [word for run in _runs(self.sections[k.EMIT_AGE]) for word in run]
-        self.sections[k.EMIT_RATIO] = _arrays(self.sections[k.EMIT_RATIO], 4)
-        self.sections[k.EMIT_LATEST] = _paired(self.sections[k.EMIT_LATEST])
+        self.sections[k.EMIT_AGE] = [word for run in runs(self.sections[k.EMIT_AGE]) for word in run]
+        self.sections[k.EMIT_RATIO] = arrays(self.sections[k.EMIT_RATIO], 4)
+        self.sections[k.EMIT_LATEST] = paired(self.sections[k.EMIT_LATEST])
         self.sections[k.GAP_MASKS] = self._gap_masks
-        self.sections[k.QUARTERS] = _quarters()
+        self.sections[k.QUARTERS] = quarters()
         self.sections[k.SIZES] = [
             k.FINGERPRINT,
             self._free["counts"],
@@ -244,7 +243,7 @@ class Tables:
             k.FACTORS: self.factors,
             k.LOGS: n_log_n(k.LOGS_UP_TO),
             k.DECAYS: decay_table(),
-            k.RATIOS: _arrays(self._ratios, 2),
+            k.RATIOS: arrays(self._ratios, 2),
         }
         words: list[int] = [0] * (2 * k.SECTIONS)
         reals: list[float] = []
@@ -265,11 +264,11 @@ class Tables:
                 self._leave[code].append((k.ADD_COUNT, cell, 0))
             self._admit[code] += [(k.KEEP_LAST, cell, 0) for cell in lasts[k.LANES :]]
             self._admit[code] += [(k.MARK_DAY, cell, 0) for cell in days[1:]]
-            keys = _padded(counters, k.DUMMY_COUNTS) + _padded(lasts, (k.DUMMY_REAL,) * k.LANES)
+            keys = padded(counters, k.DUMMY_COUNTS) + padded(lasts, (k.DUMMY_REAL,) * k.LANES)
             self._admit[code] += [(k.ADD_RHYTHM, cell, 0) for cell in rhythms[1:]]
             instructions = self.sections[k.INSTRUCTIONS]
             keys.append(len(instructions) // k.INSTRUCTION_WORDS)
-            for work in (_together(sorted(self._admit[code])), self._leave[code], self._lapse[code]):
+            for work in (together(sorted(self._admit[code])), self._leave[code], self._lapse[code]):
                 instructions += chain.from_iterable(work)
                 keys.append(len(instructions) // k.INSTRUCTION_WORDS)
             keys += [days[0] if days else k.DUMMY_DAYS, rhythms[0] if rhythms else k.NO_RHYTHM, 0, 0]
@@ -346,62 +345,3 @@ class Tables:
         if used == most:
             raise UsageError(f"features: more than {most} {what}; {most} is the most in one program, so select fewer")
         return used + 1
-
-
-def n_log_n(count: int) -> list[float]:
-    """The products n ln n for n from 0 to `count` - 1; 0 ln 0 is 0."""
-    return [0.0, *(n * math.log(n) for n in range(1, count))]
-
-
-def _padded(cells: list[int], dummies: Sequence[int]) -> list[int]:
-    return [*cells[: k.LANES], *dummies[len(cells) :]]
-
-
-def _together(instructions: list[Instruction]) -> list[Instruction]:
-    """Instructions in order, with those for neighbouring flags made one."""
-    found: list[Instruction] = []
-    for operation, cell, operand in instructions:
-        if operation == k.ADD_FOLLOWED and found and found[-1][0] == operation and sum(found[-1][1:3]) == cell:
-            found[-1] = (operation, found[-1][1], found[-1][2] + operand)
-        else:
-            found.append((operation, cell, operand))
-    return found
-
-
-def _quarters() -> list[int]:
-    """Cosine and sine of the middle of each quarter of an hour, in fixed point; two's complement in 32 bits."""
-    angles = (np.arange(96) + 0.5) * (2 * np.pi / 96)
-    fixed = np.rint(np.stack([np.cos(angles), np.sin(angles)], axis=1) * k.HOUR_SCALE).astype(np.int32)
-    return [int(value) for value in fixed.ravel().view(np.uint32)]
-
-
-def _arrays(outputs: list[T], width: int) -> list[T]:
-    """Outputs of `width` values each as so many arrays one after the other: all first values, all second ones."""
-    return [value for at in range(width) for value in outputs[at::width]]
-
-
-def _runs(outputs: list[int]) -> list[tuple[int, int, int]]:
-    """Outputs (column, cell) merged to (column, cell, length) where both are consecutive, so that one loop copies."""
-    merged: list[tuple[int, int, int]] = []
-    for column, cell in sorted(zip(outputs[::2], outputs[1::2], strict=True)):
-        if merged and (column, cell) == (merged[-1][0] + merged[-1][2], merged[-1][1] + merged[-1][2]):
-            merged[-1] = (*merged[-1][:2], merged[-1][2] + 1)
-        else:
-            merged.append((column, cell, 1))
-    return merged
-
-
-def _paired(outputs: list[int]) -> list[int]:
-    """Outputs (begin and end of a list, column, rank 0 or 1) merged to (begin, end, column of rank 0, of rank 1).
-
-    Different features may have one source (all empty lists are alike): each column then gets a place of its own.
-    """
-    merged: dict[tuple[int, int], list[list[int]]] = {}
-    for begin, end, column, rank in zip(*(outputs[at::4] for at in range(4)), strict=True):
-        pairs = merged.setdefault((begin, end), [])
-        free = next((pair for pair in pairs if pair[rank] == k.NO_COLUMN), None)
-        if free is None:
-            free = [k.NO_COLUMN, k.NO_COLUMN]
-            pairs.append(free)
-        free[rank] = column
-    return [word for bounds, pairs in merged.items() for columns in pairs for word in (*bounds, *columns)]
