@@ -27,13 +27,13 @@ def holds_any(customers: npt.NDArray[np.int64] | None, first: int, end: int) -> 
 def sliced(events: Events, first: int, end: int) -> Events:
     """The events of customers [first, end), all of them among `events`."""
     bounds = events.offsets[first - events.first_customer : end + 1 - events.first_customer]
+    if isinstance(events, NarrowEvents):
+        return events.part(first, bounds)
     rows = slice(int(bounds[0]), int(bounds[-1]))
     return Events(first, bounds - bounds[0], events.time_us[rows], events.code[rows], events.cents[rows])
 
 
-def split(
-    events: Events | NarrowEvents, max_events: int, customers: npt.NDArray[np.int64] | None = None
-) -> Iterator[Events]:
+def split(events: Events, max_events: int, customers: npt.NDArray[np.int64] | None = None) -> Iterator[Events]:
     """Parts of at most `max_events` events, but for single customers who have more; parts without `customers` fall out.
 
     >>> two = Events(0, np.array([0, 2, 3]), np.arange(3), np.zeros(3, np.uint16), np.zeros(3, np.int64))
@@ -47,7 +47,7 @@ def split(
         end = min(max(end, begin + 1), last)
         first, stop = events.first_customer + begin, events.first_customer + end
         if holds_any(customers, first, stop):
-            yield events.widened(first, stop) if isinstance(events, NarrowEvents) else sliced(events, first, stop)
+            yield sliced(events, first, stop)
         begin = end
 
 

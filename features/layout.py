@@ -43,7 +43,8 @@ WINDOWS: Final = 4
 LOOKBACK: Final = 4
 """Index of the lookback among the spans, after the four windows."""
 
-# INSTRUCTIONS: three words (operation, cell, operand). What does not fit the lanes, or is not a count or a time.
+# INSTRUCTIONS: three words (operation, cell, operand). What does not fit the lanes, or has none. On admission
+# ADD_RHYTHM only notes the event.
 # ADD_FOLLOWED takes a first flag in place of a cell and a number of flags; FOLLOWS holds for each flag a counter, the
 # cells of the last and the previous time, and the factor with the span.
 INSTRUCTION_WORDS: Final = 3

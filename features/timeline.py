@@ -155,7 +155,7 @@ class Timeline:
         columns = zip(*(read_part(self.folder, holding.segment, part) for part in holding.segment.parts), strict=True)
         whole = (np.concatenate(column) for column in columns)
         narrow = NarrowEvents(0, holding.offsets(self.n_customers), holding.segment.clock, *whole)
-        return since(narrow.all_widened(), self.window.since_us)
+        return since(narrow, self.window.since_us)
 
     def _expired(self, holding: Holding) -> Longs:
         """(n_customers + 1,) events older than the window of the customers before each."""
@@ -169,16 +169,15 @@ class Timeline:
             begin += part.rows
         return np.cumsum(expired, out=expired)
 
-    def _read_group(self, first: int, end: int, part: Part | None) -> Events | NarrowEvents:
+    def _read_group(self, first: int, end: int, part: Part | None) -> Events:
         if part is None:
             events = no_events(first, end - first)
         else:
             segment = self.holdings[0].segment
             offsets = self._base_offsets[first : end + 1] - self._base_offsets[first]
-            narrow = NarrowEvents(first, offsets, segment.clock, *read_part(self.folder, segment, part))
-            if self._added is None and part.first_us >= self.window.since_us:
-                return narrow
-            events = since(narrow.all_widened(), self.window.since_us)
+            events = NarrowEvents(first, offsets, segment.clock, *read_part(self.folder, segment, part))
+            if part.first_us < self.window.since_us:
+                events = since(events, self.window.since_us)
         return events if self._added is None else merged(events, sliced(self._added, first, end))
 
 
