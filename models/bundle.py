@@ -23,10 +23,11 @@ from contract.params import Objective
 from models.artefact import Artefact, Floats, Ints, Matrix
 from models.calibration import BinaryMap, MulticlassMap
 from models.evidence import Evidence
+from models.forecast_error import ForecastError
 from models.intervals import History, Intervals
 from models.margin import Margin
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 MANIFEST: Final = "bundle.json"
 RESPONSE, CONTACT, ENGAGEMENT, JUDGED = "response.txt", "contact.txt", "engagement.txt", "judged.txt"
 
@@ -73,6 +74,7 @@ class Manifest(Artefact):
     history: History
     response_calibration: BinaryMap
     intervals: Intervals
+    forecast_error: ForecastError
     contact: Preference
     engagement: Preference
     margin: Margin

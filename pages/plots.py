@@ -20,7 +20,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from pages.charts import ACCENT, COLOURS, INK, QUIET, TEXT, plot
 
-ROW_INCHES = 0.34
+ROW_INCHES, LINE_INCHES = 0.34, 0.17
 ROOMY_LETTERS, NARROW_LETTERS = 34, 17
 _BESIDE: Final[dict[str, Any]] = {"textcoords": "offset points", "va": "center", "ha": "left", "color": TEXT}
 
@@ -74,7 +74,7 @@ def bars(rows: Sequence[Bar], words: str, axis: str = "") -> Markup:
             axes.annotate(row.text, (max(row.value, full, 0.0), place), (5, 0), **_BESIDE)
         _bottom(axes, axis)
 
-    return plot(draw, words, _height(len(rows), axis))
+    return plot(draw, words, _height(rows, axis))
 
 
 def intervals(rows: Sequence[Bar], words: str, axis: str = "") -> Markup:
@@ -95,7 +95,7 @@ def intervals(rows: Sequence[Bar], words: str, axis: str = "") -> Markup:
         _with_room(axes, ends, 0.42 if narrow else 0.2)
         _bottom(axes, axis)
 
-    return plot(draw, words, _height(len(rows), axis))
+    return plot(draw, words, _height(rows, axis))
 
 
 def curve(x: Sequence[float], y: Sequence[float], marks: Sequence[Mark], words: str, axis: Axis) -> Markup:
@@ -226,5 +226,7 @@ def _short(value: float, _: float | None = None) -> str:
     return f"{value:,.0f}" if abs(value) >= 10 or value == round(value) else f"{value:,.3g}"
 
 
-def _height(rows: int, axis: str) -> float:
-    return ROW_INCHES * max(rows, 1) + (0.55 if axis else 0.15)
+def _height(rows: Sequence[Bar], axis: str) -> float:
+    """Inches; all rows are as high as the longest name needs on a phone."""
+    lines = max((_wrapped(row.name, narrow=True).count("\n") + 1 for row in rows), default=1)
+    return max(ROW_INCHES, LINE_INCHES * lines) * max(len(rows), 1) + (0.55 if axis else 0.15)

@@ -1,7 +1,7 @@
 """The job that scores an audience: puts intake, features and serving together; shows nothing and trains nothing."""
 
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +19,12 @@ from models.bundle import Bundle, load_bundle
 from models.evidence import Evidence
 from serving.batch import BlockScorer, Outputs, write_scores
 from serving.eligibility import Eligibility
+from serving.opt_outs import opt_out_rates
+from serving.outlook import Outlook
 from serving.scorer import Scorer
 from serving.scores import Stamp
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,7 @@ def run_score(
     with timeline_of(intake, params, progress, scorer.features) as timeline:
         block = _block_scorer(scorer, timeline, intake, request, category, params)
         ids = _audience_ids(intake)
+        outputs = replace(outputs, outlook_json=_outlook(bundle, intake, block.stamp, params).as_json())
         write_scores(ids, params.resources.block_customers, block.score, outputs, progress)
     return ScoreSummary(
         outputs=outputs,
@@ -116,6 +121,20 @@ def _block_scorer(
         stamp=stamp,
         category=category_of(timeline.codebook, category),
         threads=params.threads,
+    )
+
+
+def _outlook(bundle: Bundle, intake: Intake, stamp: Stamp, params: Params) -> Outlook:
+    manifest = bundle.manifest
+    as_of = EPOCH + timedelta(microseconds=stamp.as_of_us)
+    return Outlook(
+        campaign_id=stamp.campaign_id,
+        as_of=as_of,
+        model_version=stamp.model_version,
+        objective=manifest.objective_name,
+        horizon_days=manifest.objective.horizon_days,
+        forecast_error=manifest.forecast_error,
+        opt_outs=opt_out_rates(intake.connection, params, as_of),
     )
 
 
