@@ -2,7 +2,8 @@
 
 The value of the best plan as a function of its budget is concave, and its slope is the budget's price; the dual bound
 (serving.dual) gives it to within the gap that a plan of that size has. Where customers are many, a sample of them by
-hash stands for all, with limits in proportion. Decides nothing.
+hash stands for all, with limits in proportion, and values are scaled so that the curve passes through the plan. Decides
+nothing.
 """
 
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from serving.dual import Prices, dual_value, solve_prices
 from serving.hashing import Hashes
 from serving.limits import NO_CAPACITY, Limits, minimums_cost_eur
 
-MOST_CUSTOMERS = 100_000
+MOST_CUSTOMERS = 50_000
 POINTS = 16
 LEAST_EUR = 0.005
 BEYOND = 1.25
@@ -59,7 +60,7 @@ def frontier(gain: Floats, cost: Floats, limits: Limits, tie: Hashes, start: Pri
     """
     if not len(gain):
         return Frontier.none("there is nobody to contact")
-    n = len(gain)
+    n, bound = len(gain), dual_value(gain, cost, limits, start)
     if n > MOST_CUSTOMERS:
         rows = np.flatnonzero(tie < np.uint64(2**64 / n * MOST_CUSTOMERS))
         gain, cost, tie = gain[rows], cost[rows] if len(cost) > 1 else cost, tie[rows]
@@ -71,12 +72,13 @@ def frontier(gain: Floats, cost: Floats, limits: Limits, tie: Hashes, start: Pri
     least = float(minimums_cost_eur(gain > -np.inf, cost, limits).sum())
     if enough / share < LEAST_EUR:
         return Frontier.none("no contact that is worth making costs anything")
+    scale = bound / dual_value(gain, cost, limits, solve_prices(gain, cost, limits, tie, start)) if share < 1 else 1.0
     points = []
     for budget in _budgets(least, enough, limits.budget_eur)[::-1]:
         within = replace(limits, budget_eur=float(budget))
         prices = solve_prices(gain, cost, within, tie, prices)
         value = dual_value(gain, cost, within, prices)
-        points.append(FrontierPoint(float(budget) / share, value / share, prices.budget))
+        points.append(FrontierPoint(float(budget) / share, value * scale, prices.budget))
     return Frontier(tuple(points[::-1]), len(gain), enough / share)
 
 

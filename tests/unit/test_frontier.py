@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from serving.allocation import allocate
-from serving.dual import Prices
+from serving.dual import Prices, solve_prices
 from serving.frontier import frontier
 from serving.hashing import mixed
 from serving.limits import NO_CAPACITY, Limits
@@ -48,13 +48,16 @@ def test_the_curve_rises_ever_less_and_passes_through_plans():
 def test_a_sample_of_many_customers_tells_the_same(monkeypatch):
     gain, tie = instance(40_000)
     limits = replace(LIMITS, budget_eur=9_000.0, capacity=np.array([NO_CAPACITY, 7_000, 1_500]))
-    whole = frontier(gain, COST, limits, tie, Prices.none(3))
+    start = solve_prices(gain, COST, limits, tie)
+    whole = frontier(gain, COST, limits, tie, start)
     monkeypatch.setattr("serving.frontier.MOST_CUSTOMERS", 10_000)
-    sampled = frontier(gain, COST, limits, tie, Prices.none(3))
+    sampled = frontier(gain, COST, limits, tie, start)
     assert sampled.customers < 11_000
     at = [each.budget_eur for each in whole.points]
     close = np.interp(at, [p.budget_eur for p in sampled.points], [p.net_eur for p in sampled.points])
-    assert close[3:] == pytest.approx([each.net_eur for each in whole.points][3:], rel=0.02)
+    assert close[3:] == pytest.approx([each.net_eur for each in whole.points][3:], rel=0.015)
+    own = next(each for each in sampled.points if each.budget_eur == pytest.approx(limits.budget_eur))
+    assert own.net_eur == pytest.approx(np.interp(limits.budget_eur, at, [p.net_eur for p in whole.points]), rel=1e-3)
 
 
 def test_budgets_below_what_minimums_cost_are_not_asked():
