@@ -230,6 +230,7 @@ def _held_out(models: Models, part: Part, judged: Judged) -> HeldOut:
         probability=judged.predictors[CHALLENGER],
         response=part.response,
         action=part.action,
+        campaign=part.decisions.campaign[part.rows].astype(np.int64),
         customer=part.table.customer,
         worth_eur=mapped(part.table, models.margin.expected),
         margin_eur=part.margin_eur,

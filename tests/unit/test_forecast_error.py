@@ -8,16 +8,24 @@ from models.forecast_error import HeldOut, fit_forecast_error
 ACTIONS, ROWS = 8, 4_000
 
 
-def held_out(rng, common, apart, worth=1.0, spread=0.5):
-    """Decisions of customers who answer at log-odds shifted by `common` and, per action, by `apart`."""
+CAMPAIGNS = 20
+
+
+def held_out(rng, common, apart, worth=1.0, spread=0.5, campaigns=0.0):
+    """Decisions of customers who answer at log-odds shifted by `common` and, per action, by `apart`.
+
+    campaigns: standard deviation of a further shift of each action of each campaign.
+    """
     n = ACTIONS * ROWS
     action = np.repeat(np.arange(ACTIONS), ROWS)
     p = rng.uniform(0.05, 0.5, n)
-    odds = p / (1 - p) * np.exp(common + np.asarray(apart)[action])
+    campaign = np.tile(np.arange(CAMPAIGNS), n // CAMPAIGNS)
+    further = rng.normal(0, campaigns, (ACTIONS, CAMPAIGNS))[action, campaign]
+    odds = p / (1 - p) * np.exp(common + np.asarray(apart)[action] + further)
     response = (rng.random(n) < odds / (1 + odds)).astype(np.int8)
     expected = rng.uniform(5, 50, n)
     margin = response * expected * worth * rng.gamma(1 / spread, spread, n)
-    return HeldOut(p, response, action, np.arange(n), expected, margin)
+    return HeldOut(p, response, action, campaign, np.arange(n), expected, margin)
 
 
 def test_the_errors_put_in_are_found():
@@ -32,11 +40,21 @@ def test_the_errors_put_in_are_found():
     assert np.mean([each.spread for each in found]) == pytest.approx(0.5 * 1.1**2, abs=0.03)
 
 
+def test_a_plan_is_one_campaign_so_what_campaigns_differ_by_counts():
+    rng = np.random.default_rng(4)
+    found = [
+        fit_forecast_error([held_out(rng, 0.0, np.zeros(ACTIONS), campaigns=0.3) for _ in range(2)]).action
+        for _ in range(10)
+    ]
+    assert np.mean(found) == pytest.approx(0.3, abs=0.05)
+
+
 def test_where_there_is_no_error_little_more_than_what_is_not_known_is_claimed():
     rng = np.random.default_rng(1)
     found = [fit_forecast_error([held_out(rng, 0.0, np.zeros(ACTIONS)) for _ in range(2)]) for _ in range(20)]
     sampling = 1 / np.sqrt(ROWS * 0.18)
-    assert max(each.action for each in found) < 1.5 * sampling
+    assert max(each.action for each in found) < 2 * sampling
+    assert np.mean([each.action for each in found]) < 1.3 * sampling
     assert max(each.common for each in found) < sampling
     assert max(each.worth for each in found) < 0.03
 
