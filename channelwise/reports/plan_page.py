@@ -81,7 +81,7 @@ def _key_figures(report: PlanReport) -> Rows:
             whole(opt_outs.mean) if opt_outs else UNKNOWN,
             f"opt-outs to expect; {span(opt_outs)}" if opt_outs else "opt-outs: no rate is known",
         ),
-        (_gap(report.gap), "at most below the best plan there is under these limits"),
+        (_gap(report.gap), "at most below the best plan there is under these limits, by the same scores"),
     ]
 
 
