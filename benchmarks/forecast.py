@@ -7,6 +7,8 @@ without. Worlds alternate between the two mechanisms.
 
 import argparse
 import json
+import os
+import sys
 import tempfile
 from collections import defaultdict
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from channelwise.command import PATIENT
 from channelwise.demos.retailer import World, demo_limits
 from channelwise.jobs.score import ScoreRequest, run_score
 from channelwise.jobs.train import TrainRequest, run_train
@@ -158,4 +161,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    if not PATIENT.keys() <= os.environ.keys():
+        # The libraries read these when they are loaded, which has happened already.
+        os.execve(sys.executable, [sys.executable, "-m", "benchmarks.forecast", *sys.argv[1:]], os.environ | PATIENT)
     main()
