@@ -30,8 +30,8 @@ from serving.rulebook import (
     COMPLAINED,
     NO_ADDRESS,
     NO_CONSENT,
-    UNSUBSCRIBED,
     UNDELIVERABLE,
+    UNSUBSCRIBED,
     WITHDRAWN,
     RuleBook,
     rulebook,
@@ -40,6 +40,7 @@ from serving.scores import Access
 from serving.suppression import SUPPRESSED, read_lists
 
 HOUR_US: Final = DAY_US // 24
+Events = Sequence[Interaction]
 
 
 class Expected(NamedTuple):
@@ -127,10 +128,16 @@ class LiveRules:
         if self._params.eligibility.min_relation_days:
             known = self._first_us.get(customer, event.occurred_at_us)
             self._first_us[customer] = min(known, event.occurred_at_us)
+        row = self._row(event)
+        if row is not None:
+            self._since[customer].append(row)
+
+    def _row(self, event: Interaction) -> Row | None:
+        """The event where it matters to a rule."""
         kind = self._words.numbers[event.kind]
-        if self._words.meanings[kind].matters:
-            channel = self._channels.get(event.channel or "", -1)
-            self._since[customer].append(Row(event.occurred_at_us, channel, kind, event.campaign_id))
+        if not self._words.meanings[kind].matters:
+            return None
+        return Row(event.occurred_at_us, self._channels.get(event.channel or "", -1), kind, event.campaign_id)
 
     def expect(self, customer_id: str, campaign_id: str, channel: str | None, moment_us: int, made_at_us: int) -> None:
         """A decision was made; it stands in place of an earlier one about the customer and campaign."""
@@ -146,21 +153,32 @@ class LiveRules:
         self._expected.pop(customer_id, None)
         self._gone.add(customer_id)
 
-    def access(self, customer_ids: Sequence[str], as_of_us: int, campaign_id: str | None) -> Access:
-        """Eligibility and reason (None where eligible) of n customers on the k outbound channels."""
-        return self.shown(self.judged(customer_ids, as_of_us, campaign_id))
+    def access(
+        self, customer_ids: Sequence[str], as_of_us: int, campaign_id: str | None, fresh: Sequence[Events] = ()
+    ) -> Access:
+        """Eligibility and reason (None where eligible) of n customers on the k outbound channels, as `judged` says."""
+        return self.shown(self.judged(customer_ids, as_of_us, campaign_id, fresh))
 
     def shown(self, judged: Judgement) -> Access:
         """A judgement in words: of the rules that refuse, the first."""
         first = [[(bits & -bits).bit_length() - 1 for bits in row] for row in judged.refused.tolist()]
         return Access(eligible=judged.refused == 0, reason=self._texts[np.array(first)])
 
-    def judged(self, customer_ids: Sequence[str], as_of_us: int, campaign_id: str | None) -> Judgement:
+    def judged(
+        self, customer_ids: Sequence[str], as_of_us: int, campaign_id: str | None, fresh: Sequence[Events] = ()
+    ) -> Judgement:
         """Every rule that refuses n customers on the k outbound channels, and from when none does.
 
-        Contacts that are planned for `campaign_id` itself do not count: a decision made now replaces that one.
+        Args:
+            customer_ids: whom.
+            as_of_us: the moment; only what happened before it counts.
+            campaign_id: what is to be sent. Contacts planned for it do not count: a decision made now replaces those.
+            fresh: (n,) events of each that count for this answer only; none where empty.
         """
-        state = self._state(customer_ids, as_of_us, campaign_id)
+        events = fresh or [()] * len(customer_ids)
+        state = self._state(
+            [self._one(*each, as_of_us, campaign_id) for each in zip(customer_ids, events, strict=True)]
+        )
         policy = self._policy(campaign_id, as_of_us)
         if not (policy.windows or policy.coolings or policy.exclusions or policy.relation or self._has_quiet):
             return Judgement(state.standing, np.where(state.standing != 0, NEVER, as_of_us))
@@ -170,14 +188,14 @@ class LiveRules:
     def _has_quiet(self) -> bool:
         return bool(self._params.eligibility.quiet)
 
-    def _state(self, ids: Sequence[str], as_of_us: int, campaign_id: str | None) -> ContactState:
-        known = [self._one(each, as_of_us, campaign_id) for each in ids]
+    def _state(self, known: "list[_Known]") -> ContactState:
+        n = len(known)
         contacts = [contact for each in known for contact in each.contacts]
         counts = [len(each.contacts) for each in known]
         time, channel, counted, excludes = zip(*contacts, strict=True) if contacts else ((), (), (), ())
         coolings = len(self._params.eligibility.cooling_off)
         return ContactState(
-            standing=np.array([each.standing for each in known], dtype=np.uint64).reshape(len(ids), -1),
+            standing=np.array([each.standing for each in known], dtype=np.uint64).reshape(n, -1),
             contacts=Contacts(
                 np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
                 np.array(time, dtype=np.int64),
@@ -185,12 +203,12 @@ class LiveRules:
                 np.array(counted, dtype=np.bool_),
                 np.array(excludes, dtype=np.uint64),
             ),
-            cooled_us=np.array([each.cooled_us for each in known], dtype=np.int64).reshape(len(ids), coolings),
+            cooled_us=np.array([each.cooled_us for each in known], dtype=np.int64).reshape(n, coolings),
             since_us=np.array([each.since_us for each in known], dtype=np.int64),
             zone=np.array([each.zone for each in known], dtype=np.int16),
         )
 
-    def _one(self, customer_id: str, as_of_us: int, campaign_id: str | None) -> "_Known":
+    def _one(self, customer_id: str, fresh: Events, as_of_us: int, campaign_id: str | None) -> "_Known":
         number, gone = self._number(customer_id), customer_id in self._gone
         lasting = self._lasting
         standing = self._unknown.copy() if number is None else lasting.standing[number].tolist()
@@ -203,6 +221,9 @@ class LiveRules:
         for member in (customer_id, *others):
             at = number if member == customer_id else self._number(member)
             rows = self._rows(member, at)
+            if fresh and member == customer_id:
+                rows = rows + [row for row in map(self._row, fresh) if row is not None]
+                firsts += [each.occurred_at_us for each in fresh]
             self._add(known, rows, as_of_us, own=member == customer_id)
             self._add_expected(known, member, rows, as_of_us, campaign_id)
             if at is not None and member not in self._gone:
@@ -222,7 +243,8 @@ class LiveRules:
         """What one id of the person says before as-of."""
         k, meanings = len(self._needs), self._words.meanings
         last = [-1] * (4 * k)
-        bounced, arrived = [], {}
+        bounced: list[tuple[int, int]] = []
+        arrived: dict[int, int] = {}
         for row in rows:
             if row.time_us >= as_of_us:
                 continue
@@ -289,9 +311,7 @@ class LiveRules:
         day = as_of_us // DAY_US
         if self._quiet is None or day != self._quiet_day:
             zones = [zone_of(name) for name in self._lasting.zones]
-            self._quiet = QuietClock(
-                self._params.eligibility.quiet, self._params.outbound, zones, day * DAY_US
-            )
+            self._quiet = QuietClock(self._params.eligibility.quiet, self._params.outbound, zones, day * DAY_US)
             self._quiet_day = day
             self._policies.clear()
         policy = self._policies.get(campaign)

@@ -20,14 +20,14 @@ from features.sqlite_store import SqliteStore
 from models.bundle import Bundle, load_bundle
 from models.champion import champion_folder
 from serving.decision_log import DecisionLog
-from serving.eligibility import Eligibility
 from serving.http.api import routes_of
 from serving.http.application import Application, Bounds
 from serving.http.keys import Keys
 from serving.http.metrics import Metrics
 from serving.http.server import run_server
 from serving.http.service import Served, Service, microseconds
-from serving.live import LiveModel, open_shop
+from serving.live import LiveModel, Shop, open_shop
+from serving.live_rules import HOUR_US, LiveRules
 from serving.store import SMALL_TABLES, make_store, remove_erased, renew_tables
 
 
@@ -147,9 +147,19 @@ def _service(
         log=log,
         shop=shop,
         served=Served(model, now_us),
-        rule=Eligibility(shop.connection, params, clock()),
+        rules=_rules(shop, params, store, log, now_us),
         clock=lambda: microseconds(clock()),
     )
+
+
+def _rules(shop: Shop, params: Params, store: EventStore, log: DecisionLog, now_us: int) -> LiveRules:
+    """The rules with all that came in and was decided before the start."""
+    rules = LiveRules(shop.connection, params, shop.ids.to_pylist(), shop.transactional, now_us)
+    for event in store.interactions(rules.kinds):
+        rules.take(event)
+    for contact in log.contacts(now_us - round(params.serving.planned_hours * HOUR_US)):
+        rules.expect(*contact)
+    return rules
 
 
 def _bounds(params: Params) -> Bounds:

@@ -89,6 +89,66 @@ def test_an_event_counts_from_the_next_answer_on_and_once(server: Client, custom
     assert after["channels"]["web"]["own_steps"] == before["channels"].get("web", {"own_steps": 0})["own_steps"] + 2
 
 
+def test_fresh_events_count_as_if_they_had_been_delivered(
+    server: Client, trained: Workplace, customers: list[str]
+) -> None:
+    fresh = [
+        {"occurred_at": "2026-10-31T23:59:00Z", "kind": "unsubscribed", "channel": "email"},
+        {"occurred_at": BEFORE, "kind": "returned", "channel": "app", "value": 12.5, "campaign_id": trained.campaign},
+        {"occurred_at": "2026-10-30T10:00:00.000001Z", "kind": "purchased", "channel": "store", "value": 80.0},
+    ]
+    for customer in (customers[6], "nobody knows"):
+        asked = {"customers": [{"customer_id": customer, "interactions": fresh}], "campaign_id": trained.campaign}
+        status, once = server.ask("POST", "/v1/scores", asked)
+        assert status == 200, once
+        plain = {"customers": [customer], "campaign_id": trained.campaign}
+        _, before = server.ask("POST", "/v1/scores", plain)
+        delivered = [{**event, "event_id": str(at), "customer_id": customer} for at, event in enumerate(fresh)]
+        _, kept = server.ask("POST", "/v1/interactions", {"interactions": delivered})
+        assert kept["accepted"] == 3
+        _, after = server.ask("POST", "/v1/scores", plain)
+        assert once == after
+        assert before["customers"] != after["customers"]
+        email = next(each for each in after["customers"][0]["channels"] if each["channel"] == "email")
+        assert not email["eligible"]
+
+
+def test_features_that_are_given_take_the_place_of_those_that_are_known(
+    server: Client, trained: Workplace, customers: list[str]
+) -> None:
+    table = pq.read_table(trained.data / "customers.parquet").to_pylist()
+    row = next(row for row in table if row["customer_id"] == customers[7])
+    own = {"age": 2026 - row["birth_year"], "region": row["region"]}
+    _, models = server.ask("GET", "/v1/models")
+    assert {"age", "region"} <= set(models["serving"]["columns"])
+    busy = {name: 3.5 for name in models["serving"]["columns"] if name.startswith(("purchases", "sends", "answers"))}
+    asked = [customers[7], ("nobody", {}), (customers[7], own), ("nobody", own | busy)]
+    message = [each if isinstance(each, str) else {"customer_id": each[0], "features": each[1]} for each in asked]
+    status, answer = server.ask("POST", "/v1/scores", {"customers": message})
+    assert status == 200, answer
+    plain, nobody, given, somebody = answer["customers"]
+    assert plain == given
+    assert nobody["known"] is somebody["known"] is False
+    assert nobody["channels"] != somebody["channels"]
+
+
+@pytest.mark.parametrize(
+    ("features", "says"),
+    [
+        ({"age": "old"}, "expected a number"),
+        ({"region": 3}, "expected a text"),
+        ({"shoe_size": 3}, "no such column"),
+        ({"action": 1}, "no such column"),
+    ],
+)
+def test_features_that_the_model_does_not_have_are_refused(
+    server: Client, features: dict[str, object], says: str
+) -> None:
+    asked = {"customers": [{"customer_id": "nobody", "features": features}]}
+    status, problem = server.ask("POST", "/v1/scores", asked)
+    assert (status, says in problem["detail"]) == (422, True)
+
+
 def test_what_breaks_the_contract_is_refused_by_name_and_the_rest_is_kept(server: Client, customers: list[str]) -> None:
     asked = [
         bought("good", customers[1]),

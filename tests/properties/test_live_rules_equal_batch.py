@@ -60,8 +60,6 @@ def started(world, params, start, rng):
     return live
 
 
-
-
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32), st.sampled_from(CAMPAIGNS))
 def test_live_is_batch_with_every_rule(seed, campaign):
@@ -90,7 +88,9 @@ def test_live_is_batch_with_the_rules_that_always_hold(seed, campaign):
 
 
 def test_a_contact_decided_counts_until_it_is_late_and_one_that_is_forgotten_not_at_all():
-    world = replace(world_of(1), interactions=[], planned=[], consents=[(one, c, 0, True) for one in IDS for c in CHANNELS])
+    world = replace(
+        world_of(1), interactions=[], planned=[], consents=[(one, c, 0, True) for one in IDS for c in CHANNELS]
+    )
     with TemporaryDirectory() as folder:
         (Path(folder) / "robinson.csv").write_text("customer_id,channel\n")
         params = params_in(Path(folder))
