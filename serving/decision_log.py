@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import RLock
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from contract.errors import DataError, StorageError
 
@@ -54,8 +54,8 @@ class Decided(NamedTuple):
 class DecisionLog:
     """One SQLite file. One object may be used by several threads, one at a time; several processes may share it."""
 
-    def __init__(self, path: Path) -> None:
-        """Open the log, or make it.
+    def __init__(self, path: Path, *, durability: Literal["process", "power"] = "process") -> None:
+        """Open the log, or make it; durability: as a store of events has it.
 
         Raises:
             StorageError: it cannot be opened or written.
@@ -67,7 +67,7 @@ class DecisionLog:
             )
             self._run = self._connection.execute
             self._run("PRAGMA journal_mode = WAL")
-            self._run("PRAGMA synchronous = NORMAL")
+            self._run(f"PRAGMA synchronous = {'FULL' if durability == 'power' else 'NORMAL'}")
             self._run("PRAGMA secure_delete = ON")
             with self._transaction():
                 for statement in filter(str.strip, _SCHEMA.split(";")):

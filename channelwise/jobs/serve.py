@@ -20,11 +20,13 @@ from features.sqlite_store import SqliteStore
 from models.bundle import Bundle, load_bundle
 from models.champion import champion_folder
 from serving.decision_log import DecisionLog
+from serving.desks import Desks
 from serving.http.api import routes_of
 from serving.http.application import Application, Bounds
+from serving.http.deciding import Deciding
 from serving.http.keys import Keys
 from serving.http.metrics import Metrics
-from serving.http.server import run_server
+from serving.http.server import Watched, run_server
 from serving.http.service import Served, Service, microseconds
 from serving.live import LiveModel, Shop, open_shop
 from serving.live_rules import HOUR_US, LiveRules
@@ -36,7 +38,8 @@ class ServeRequest:
     """What to serve, from where, to whom.
 
     data: tables that a new store begins with, and that an existing one takes its customers, consents and campaigns
-    from; store: the folder of the store; model: a bundle's folder, or the file that points to the champion's.
+    from; store: the folder of the store; model: a bundle's folder, or the file that points to the champion's; plans:
+    the last plan of each campaign that has one.
     """
 
     data: Place | None
@@ -45,6 +48,7 @@ class ServeRequest:
     keys: Keys
     host: str
     port: int
+    plans: tuple[Path, ...] = ()
 
 
 class ModelWatch:
@@ -90,22 +94,22 @@ def run_serve(
     bundle = watch.newer()
     assert bundle is not None
     _prepare_store(request, bundle, params, progress, clock())
-    log = DecisionLog(request.store / DECISIONS)
+    log = DecisionLog(request.store / DECISIONS, durability=params.serving.durability)
     remove_erased(request.store, log)
     store = SqliteStore(request.store / EVENTS, params, durability=params.serving.durability)
     try:
         service = _service(request, bundle, params, store, log, clock)
         metrics = Metrics()
-        routes = routes_of(service, metrics, version("channelwise"))
+        desks = Desks(params, request.plans, service.shop.connection)
+        routes = routes_of(service, Deciding(service, desks), metrics, version("channelwise"))
         application = Application(routes, request.keys, _bounds(params), metrics, log_all=params.serving.log_requests)
         asyncio.run(
             run_server(
                 application,
                 service,
-                watch.newer,
+                Watched(watch.newer, desks.renew, params.serving.watch_seconds),
                 host=request.host,
                 port=request.port,
-                watch_seconds=params.serving.watch_seconds,
                 say=say,
             )
         )

@@ -138,12 +138,16 @@ class DecisionMade(Message):
 
 
 class DecisionsAnswer(Message):
-    """Decisions in the order of the request. `no_contact` names the absence of contact in `propensities`."""
+    """Decisions in the order of the request. `no_contact` names the absence of contact in `propensities`.
+
+    priced: whether a plan of the campaign was given, whose prices count; without, net value decides.
+    """
 
     request_id: str
     campaign_id: str
     model_version: str
     as_of: datetime
+    priced: bool
     decisions: list[DecisionMade]
 
 
