@@ -61,7 +61,8 @@ def routes_of(service: Service, deciding: Deciding, metrics: Metrics, version: s
               service.erase, ErasureAnswer, statuses={507: "The store cannot be written."}),
         Route("GET", "/v1/models", ANY_KEY, "The model that answers, and what its scores rest on.", service.models,
               ModelsAnswer),
-        Route("GET", "/metrics", "admin", "Figures of the server in Prometheus' form.", _metrics(metrics), None),
+        Route("GET", "/metrics", "admin", "Figures of the server in Prometheus' form.", _metrics(metrics), None,
+              content="text/plain"),
     ]  # fmt: skip
     written: dict[str, Any] = {}
 

@@ -5,16 +5,20 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from http.client import HTTPConnection
+from itertools import islice
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
+from benchmarks.parts.mutations import mutations
 from contract.delivery import place_of
 from contract.intake import open_data
 from contract.loading import load_params
 from tests.adapters.command_line import run_apart, run_command
 from tests.adapters.http_server import Client, new_key, running
+from tests.adapters.openapi_check import Document
 from tests.adapters.workplace import AS_OF, SMALL_TRAINING, Workplace, succeeded
 
 BEFORE = "2026-10-31T10:00:00Z"
@@ -162,6 +166,31 @@ def test_what_breaks_the_contract_is_refused_by_name_and_the_rest_is_kept(server
     assert "'teleported' is not declared" in reasons["kind"]
     assert "lies in the future" in reasons["later"]
     assert "was delivered before with other content" in reasons["good"]
+
+
+def test_whatever_is_asked_the_answer_is_as_the_document_says(server: Client) -> None:
+    document = Document(server.ask("GET", "/openapi.json")[1])
+    connection, seen = HTTPConnection("127.0.0.1", server.port, timeout=10), set()
+    for method, path, operation in document.operations():
+        content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+        odd = mutations(content.get("example", {}), seed=len(path))
+        for each in islice(odd, 150 if content else 30):
+            for name in ("customer_id", "nobody%00", "%ff%fe", "a" * 300):
+                target = path.replace("{customer_id}", name)
+                headers = {"authorization": f"Bearer {server.key}", **dict(each.headers)}
+                headers.pop("content-length", None)
+                headers.pop("transfer-encoding", None)
+                connection.request(method, target, each.body if content else None, headers)
+                answer = connection.getresponse()
+                body = answer.read()
+                kind = answer.headers["content-type"]
+                seen.add(answer.status)
+                told = document.fault(operation, answer.status, kind, json.loads(body) if "json" in kind else "")
+                assert told is None, (method, target, each, body[:200])
+                if target == path:
+                    break
+    assert {200, 400, 401, 422} <= seen
+    assert not {status for status in seen if status >= 500}
 
 
 def test_who_is_erased_is_not_known_any_more_and_stays_out(server: Client, folder: Path, customers: list[str]) -> None:
