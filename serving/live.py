@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import duckdb
-import numpy as np
 import pyarrow as pa
 
 from contract.errors import ArtefactError, DataError
@@ -204,20 +203,17 @@ class LiveModel:
         category = NO_CATEGORY
         if campaign.category is not None:
             category = category_of(self.shared.codebook, campaign.category)
-        shared, own = [], []
-        for customer_id, history, replaced in people:
-            use = self._uses.of(customer_id)
-            alone = self.shared.row_of(history, customer_id, Asked(as_of_us, NO_CANDIDATE, category, use))
-            asked = Asked(as_of_us, self.scorer.candidates.actions, category, use)
-            each = self.own.row_of(history, customer_id, asked)
-            if replaced and use.profiling:
-                _replace(alone, self.shared.names, replaced)
-                _replace(each, self.own.names, replaced)
-            shared.append(alone)
-            own.append(each)
-        if len(shared) == 1:
-            return self.scorer.predict(shared[0], own[0])
-        return self.scorer.predict(np.concatenate(shared), np.concatenate(own))
+        ids = [each.customer_id for each in people]
+        uses = [self._uses.of(each) for each in ids]
+        events = self.shared.together([each.history for each in people], uses, as_of_us)
+        shared = self.shared.rows(events, ids, uses, Asked(as_of_us, NO_CANDIDATE, category))
+        actions = self.scorer.candidates.actions
+        own = self.own.rows(events, ids, uses, Asked(as_of_us, actions, category))
+        for at, each in enumerate(people):
+            if each.replaced and uses[at].profiling:
+                _replace(shared[at : at + 1], self.shared.names, each.replaced)
+                _replace(own[at * len(actions) : (at + 1) * len(actions)], self.own.names, each.replaced)
+        return self.scorer.predict(shared, own)
 
 
 def _replace(rows: Matrix, names: Sequence[str], replaced: Mapping[str, float]) -> None:

@@ -115,6 +115,10 @@ class LiveRules:
         self._quiet: QuietClock | None = None
         self._quiet_day = -1
         self._unknown = self._of_nobody()
+        rules = params.eligibility
+        self._timeless = not (
+            rules.windows or rules.quiet or rules.cooling_off or rules.exclusions or rules.min_relation_days
+        )
         self._texts = np.array([*(rule.reason for rule in self.book.rules), None], dtype=object)
 
     @property
@@ -176,17 +180,11 @@ class LiveRules:
             fresh: (n,) events of each that count for this answer only; none where empty.
         """
         events = fresh or [()] * len(customer_ids)
-        state = self._state(
-            [self._one(*each, as_of_us, campaign_id) for each in zip(customer_ids, events, strict=True)]
-        )
-        policy = self._policy(campaign_id, as_of_us)
-        if not (policy.windows or policy.coolings or policy.exclusions or policy.relation or self._has_quiet):
-            return Judgement(state.standing, np.where(state.standing != 0, NEVER, as_of_us))
-        return judge(policy, state)
-
-    @property
-    def _has_quiet(self) -> bool:
-        return bool(self._params.eligibility.quiet)
+        known = [self._one(*each, as_of_us, campaign_id) for each in zip(customer_ids, events, strict=True)]
+        if self._timeless:
+            standing = np.array([each.standing for each in known], dtype=np.uint64)
+            return Judgement(standing, np.where(standing != 0, NEVER, as_of_us))
+        return judge(self._policy(campaign_id, as_of_us), self._state(known))
 
     def _state(self, known: "list[_Known]") -> ContactState:
         n = len(known)
@@ -225,6 +223,8 @@ class LiveRules:
                 rows = rows + [row for row in map(self._row, fresh) if row is not None]
                 firsts += [each.occurred_at_us for each in fresh]
             self._add(known, rows, as_of_us, own=member == customer_id)
+            if self._timeless:
+                continue
             self._add_expected(known, member, rows, as_of_us, campaign_id)
             if at is not None and member not in self._gone:
                 signups.append(int(self._base.signup_us[at]))

@@ -44,7 +44,7 @@ from serving.scores import Predictions
 
 T = TypeVar("T")
 
-PIECE: Final = 8
+PIECE: Final = 16
 """Customers scored before others get their turn."""
 
 Clock = Callable[[], int]
