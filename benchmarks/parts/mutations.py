@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
-ODD: Final = (
+ODD: Final[tuple[Any, ...]] = (
     None, True, False, 0, -1, 1.5, -0.0, 1e308, -1e308, 2**63, 10**40, "", " ", "\x00", "ü", "\U0001f600", "a" * 201,
     "a" * 5_000,
     "' OR 1=1 --", "../../etc/passwd", "{customer_id}", "NaN", "null", [], {}, [[]], [None], {"": None}, "2026-13-45",
