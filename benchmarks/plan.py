@@ -21,8 +21,9 @@ from scipy.sparse import coo_array, csc_array, vstack
 
 from contract.errors import RefusedError
 from contract.loading import load_params
-from serving.allocation import allocate
+from serving.allocation import allocate, offers_of
 from serving.hashing import Hashes, mixed
+from serving.limit_table import limit_table
 from serving.limits import NO_CAPACITY, Limits, limits_of
 from serving.rounding import holds, used
 from serving.scores import SCORE_SCHEMA
@@ -54,13 +55,14 @@ def instance(n: int, seed: int = 0, k: int = 8) -> tuple[Floats, Floats, Limits,
 
 def solved(n: int) -> dict[str, float]:
     """CPU seconds, gap, peak GB and broken limits of one allocation."""
-    allocate(*instance(2_000))
-    gain, cost, limits, tie = instance(n)
-    start = time.process_time()
-    found = allocate(gain, cost, limits, tie)
-    cpu = time.process_time() - start
+    for size in (2_000, n):
+        gain, cost, limits, tie = instance(size)
+        start = time.process_time()
+        offers, table = offers_of(gain, cost), limit_table(limits)[0]
+        found = allocate(offers, table, tie)
+        cpu = time.process_time() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    broken = 0 if holds(found.action, cost, limits) else 1
+    broken = 0 if holds(found.picks, offers, table) else 1
     return {"cpu_s": cpu, "gap": found.gap, "peak_gb": peak, "broken": broken, "value": found.value_eur}
 
 
@@ -92,7 +94,7 @@ def greedy_gap(n: int) -> dict[str, float]:
     """Gap of two greedy rules under the same budget and capacities (greedy knows no minimums, so none is set)."""
     gain, cost, limits, tie = instance(n)
     free = Limits(limits.channels, limits.budget_eur, limits.capacity, np.zeros(len(limits.capacity), dtype=np.int64))
-    best = allocate(gain, cost, free, tie).bound_eur
+    best = allocate(offers_of(gain, cost), limit_table(free)[0], tie).bound_eur
     rules = {"net_value": gain, "value_per_cost": (gain + cost) / cost}
     return {name: 1 - greedy(gain, cost, free, rank) / best for name, rank in rules.items()}
 
@@ -124,7 +126,7 @@ def broken_limits(instances: int) -> tuple[int, float]:
         budget = float(limits.budget_eur * rng.uniform(0.2, 3) + minimum @ cost[0])
         try:
             limits = Limits(limits.channels, budget, capacity, minimum)
-            found = allocate(gain, cost, limits, tie, exact_below=1_000)
+            found = allocate(offers_of(gain, cost), limit_table(limits)[0], tie, exact_below=1_000)
         except RefusedError:
             continue
         count, spent = used(found.action, cost, k)

@@ -17,8 +17,8 @@ import pyarrow as pa
 
 from contract.errors import DataError
 from contract.params import Params
-from serving.demand import Floats
 from serving.scores import SCORE_SCHEMA
+from serving.sets import Floats
 
 Singles = npt.NDArray[np.float32]
 

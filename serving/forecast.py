@@ -19,10 +19,10 @@ import numpy as np
 import numpy.typing as npt
 
 from serving.board import Board
-from serving.demand import NO_CHANNEL, Actions, Counts, Floats
 from serving.hashing import Hashes
 from serving.limits import Limits
 from serving.rounding import used
+from serving.sets import NO_CHANNEL, Actions, Counts, Floats
 
 ASSUMPTIONS = (
     "intervals are normal; model errors are shared by all customers of a channel and independent between channels",

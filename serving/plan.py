@@ -1,41 +1,56 @@
-"""From a scores file to a plan: who is contacted on which channel, with what probability, worth and certainty.
+"""From scores files to a plan: who is contacted on which channel, with what probability, worth and certainty.
 
 Puts the parts together in order: read, split off exploration and holdout, allocate, forecast, write. Learns nothing.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from contract.errors import UsageError
 from contract.params import Params
 from contract.progress import Progress, silent
-from serving.allocation import Method, allocate, relative_gap
-from serving.board import Board, read_scores
-from serving.demand import Floats, compact_cost, survey
-from serving.dual import Prices, dual_value, solve_prices
-from serving.exploration import EXPLORE, INELIGIBLE, PLAN, Decision, Design, Randomness, decide, design, draw_roles
+from serving.allocation import Method
+from serving.board import read_scores
+from serving.choosing import Certified, choose, exploration_weights
+from serving.demand import Offers
 from serving.forecast import baselines, forecast
-from serving.hashing import Hashes, customer_hashes
-from serving.limits import Limits, require_feasible
+from serving.groups import missing_groups, read_groups
+from serving.limit_figures import JointFigures, joint_figures
+from serving.limit_table import LimitTable, Prices, limit_table
+from serving.limits import Limits, unlimited
+from serving.market import Market, market_of, market_offers, require_few_campaigns
+from serving.outcome import Decision, Outcome, outcome
 from serving.plan_files import PlanResult, write_plan
 from serving.plan_report import PlanReport, report_of
-from serving.rounding import holds, total_gain
+from serving.roles import EXPLORE, PLAN, ROLES, Randomness
+from serving.saved_prices import SavedPrices, read_prices, start_from
 
 STAGES = 4
 
 
 @dataclass(frozen=True)
-class Certified:
-    """A decision, and how good the part that the plan decides is at least.
+class Request:
+    """What to plan from, and where to.
 
-    limits: those of that part. value_eur, bound_eur, gap, prices, method: as in `serving.allocation.Allocation`.
-    exact_propensities: false where the limits were so tight that the plan's part had to be solved on its own.
+    scores: one file per campaign, as `channelwise score` writes. out: the plan, .csv or .parquet; beside it
+    NAME.propensities.SUFFIX, NAME.json and NAME.prices.json. groups: customer_id and the columns that limits name.
+    prices: of an earlier plan, to start from.
     """
 
+    scores: tuple[Path, ...]
+    out: Path
+    groups: Path | None = None
+    prices: Path | None = None
+
+
+@dataclass(frozen=True)
+class _Certificate:
+    """One campaign's decision with the certificate of the joint plan."""
+
     decision: Decision
-    limits: Limits
     value_eur: float
     bound_eur: float
     gap: float
@@ -44,100 +59,98 @@ class Certified:
     exact_propensities: bool
 
 
-def make_plan(scores: Path, out: Path, params: Params, limits: Limits, progress: Progress = silent) -> PlanResult:
-    """Plans the audience of `scores` and writes the plan, its propensities and its report, all three or none.
+@dataclass(frozen=True)
+class Planned:
+    """Everything a plan is made of, before it is written."""
+
+    market: Market
+    offers: Offers
+    limits: LimitTable
+    randomness: Randomness
+    chosen: Certified
+    outcomes: tuple[Outcome, ...]
+    joint: JointFigures
+    warnings: tuple[str, ...]
+
+
+def make_plan(
+    scores: Path | Request, out: Path, params: Params, limits: Limits, progress: Progress = silent
+) -> PlanResult:
+    """Plans the audience of `scores` and writes the plan, its propensities, its report and its prices, all or none.
 
     Args:
-        scores: what `channelwise score` wrote, Parquet or CSV.
-        out: the plan; .csv or .parquet. Beside it NAME.propensities.SUFFIX and NAME.json.
+        scores: what `channelwise score` wrote, Parquet or CSV; or the request for several campaigns or groups.
+        out: the plan; ignored where `scores` is a request, which names it.
         params: shares of holdout and exploration, seed, channels and how certain intervals are.
         limits: held exactly (`serving.limits.limits_of`).
         progress: told after each stage.
 
     Raises:
-        DataError: the scores are not of the form that `score` writes.
+        DataError: scores, groups or prices are not of the form they should have.
         RefusedError: the limits clash.
-        UsageError: `out` has another suffix.
+        UsageError: `out` has another suffix; a limit names an unknown campaign, or a group without a file of groups.
     """
+    request = scores if isinstance(scores, Request) else Request((scores,), out)
     progress("plan", 0, STAGES)
-    board = read_scores(scores, params)
+    market = market_of([read_scores(path, params) for path in request.scores])
     progress("plan", 1, STAGES)
-    tie = customer_hashes(board.ids)
-    chosen = choose(board, limits, tie, Randomness.of(params.planning, board.campaign_id or "", params.seed), params)
+    planned = planned_market(market, request, params, limits)
     progress("plan", 2, STAGES)
-    report = plan_report(board, chosen, limits, tie, params)
+    reports = tuple(_campaign_report(planned, place, params, limits) for place in range(len(planned.market.boards)))
     progress("plan", 3, STAGES)
-    result = write_plan(out, board, chosen.decision, report)
+    saved = SavedPrices.of(planned.limits, planned.chosen, planned.randomness, params)
+    result = write_plan(request.out, planned.outcomes, reports, planned.joint, saved)
     progress("plan", STAGES, STAGES)
     return result
 
 
-def choose(board: Board, limits: Limits, tie: Hashes, randomness: Randomness, params: Params) -> Certified:
-    """Roles, actions and propensities of all customers, certified.
-
-    Raises:
-        RefusedError: the limits clash for the audience, or for those of it whom the plan decides for.
-    """
-    gain = board.gain
-    cost = compact_cost(board.cost, survey(gain, board.cost))
-    require_feasible(board.open, cost, limits)
-    if randomness.plan_share == 1.0:
-        return _all_planned(gain, cost, board.open, limits, tie, params.planning.exact_below_customers)
-    fixed = design(gain, cost, board.open, limits, tie, randomness)
-    roles = draw_roles(tie, np.asarray(board.open.any(axis=1)), randomness)
-    planned = roles == PLAN
-    who = "customers whom the plan decides for (the rest is held out or explores)"
-    require_feasible(board.open[planned], cost if len(cost) == 1 else cost[planned], fixed.plan_limits, who)
-    decision = decide(gain, cost, board.open, tie, fixed, randomness, roles)
-    return _certified(gain, cost, tie, fixed, decision)
-
-
-def _all_planned(
-    gain: Floats, cost: Floats, open_cells: npt.NDArray[np.bool_], limits: Limits, tie: Hashes, exact_below: int
-) -> Certified:
-    """Without holdout and exploration the plan is the allocation, and each action certain."""
-    found = allocate(gain, cost, limits, tie, exact_below)
-    role = np.where(open_cells.any(axis=1), PLAN, INELIGIBLE).astype(np.int8)
-    propensity = np.zeros((len(gain), gain.shape[1] + 1))
-    propensity[np.arange(len(gain)), found.action + 1] = 1.0
-    decision = Decision(found.action, role, propensity, found.action)
-    return Certified(decision, limits, found.value_eur, found.bound_eur, found.gap, found.prices, found.method, True)
+def planned_market(market: Market, request: Request, params: Params, limits: Limits) -> Planned:
+    """The plan of a market, not yet written."""
+    _require_campaigns(limits, market.campaigns)
+    randomness = Randomness.of(params.planning, market.campaigns, params.seed)
+    require_few_campaigns(randomness)
+    groups = read_groups(request.groups, limits, market.ids)
+    names: Sequence[str | None] = market.campaigns
+    table, segment = limit_table(limits, names, groups)
+    offers = market_offers(market, params.planning, segment)
+    weights = exploration_weights(market, offers, params.planning)
+    start = None if request.prices is None else start_from(read_prices(request.prices), table)
+    exact_below = params.planning.exact_below_customers
+    chosen = choose(offers, table, market.tie, randomness, weights, exact_below, start)
+    joint = joint_figures(market.campaigns, offers, table, chosen, params.planning)
+    outcomes = tuple(
+        outcome(board, rows, place, chosen.drawing, offers.rules)
+        for place, (board, rows) in enumerate(zip(market.boards, market.rows, strict=True))
+    )
+    lost = missing_groups(groups, limits)
+    warnings = (f"no customer of the audience is in {', '.join(lost)}: its limits do nothing",) if lost else ()
+    return Planned(market, offers, table, randomness, chosen, outcomes, joint, warnings)
 
 
-def _certified(gain: Floats, cost: Floats, tie: Hashes, fixed: Design, decision: Decision) -> Certified:
-    planned = decision.role == PLAN
-    own_gain, own_tie = gain[planned], tie[planned]
-    own_cost = cost[planned] if len(cost) > 1 else cost
-    held = holds(decision.action[planned], own_cost, fixed.plan_limits)
-    if not held:
-        decision = _solved_apart(own_gain, own_cost, own_tie, fixed, decision)
-    action = decision.action[planned]
-    prices = solve_prices(own_gain, own_cost, fixed.plan_limits, own_tie, fixed.prices)
-    value = total_gain(action, own_gain)
-    bound = dual_value(own_gain, own_cost, fixed.plan_limits, prices)
-    gap = relative_gap(value, bound)
-    return Certified(decision, fixed.plan_limits, value, bound, gap, prices, "dual", held)
+def _require_campaigns(limits: Limits, campaigns: tuple[str, ...]) -> None:
+    named = {each.campaign for each in limits.further if each.campaign is not None}
+    if unknown := sorted(named - set(campaigns)):
+        raise UsageError(
+            f"planning.limits: no scores of campaign {', '.join(unknown)}; planned are {', '.join(campaigns)}"
+        )
 
 
-def _solved_apart(gain: Floats, cost: Floats, tie: Hashes, fixed: Design, decision: Decision) -> Decision:
-    """The plan's part as an allocation of its own, where asking one after the other could not meet the minimums.
-
-    Its propensities name what each planned customer got; what the others would have got stays as first asked.
-    """
-    planned = np.flatnonzero(decision.role == PLAN)
-    found = allocate(gain, cost, fixed.plan_limits, tie, exact_below=0, start=fixed.prices)
-    action, propensity, would = decision.action.copy(), decision.propensity.copy(), decision.planned.copy()
-    share = decision.plan_share
-    propensity[planned, would[planned] + 1] -= share
-    propensity[planned, found.action + 1] += share
-    action[planned], would[planned] = found.action, found.action
-    return replace(decision, action=action, propensity=np.maximum(propensity, 0.0), planned=would)
-
-
-def plan_report(board: Board, chosen: Certified, limits: Limits, tie: Hashes, params: Params) -> PlanReport:
-    """All figures of a plan: use and price of limits, forecast, baselines, who is excluded and why."""
+def _campaign_report(planned: Planned, place: int, params: Params, limits: Limits) -> PlanReport:
+    """All figures of one campaign; limits are told of it where it is the only one, else of all together."""
+    each, chosen, alone = planned.outcomes[place], planned.chosen, len(planned.outcomes) == 1
     interval = params.planning.interval
-    expected = forecast(board, chosen.decision.action, interval)
-    available = np.isin(chosen.decision.role, (PLAN, EXPLORE))
-    plain = baselines(board, available, limits, tie, interval)
-    return report_of(board, chosen, limits, expected, plain, params)
+    own = limits if alone else unlimited(limits.channels)
+    expected = forecast(each.board, each.decision.action, interval)
+    available = np.isin(each.decision.role, (PLAN, EXPLORE)) & each.first
+    tie = planned.market.tie[planned.market.rows[place][each.customers]]
+    plain = baselines(each.board, available, own, tie, interval)
+    figures = (chosen.value_eur, chosen.bound_eur, chosen.gap, chosen.prices, chosen.method, chosen.exact_propensities)
+    report = report_of(each.board, _Certificate(each.decision, *figures), own, expected, plain, params)
+    role = each.decision.role[each.first]
+    return replace(
+        report,
+        customers=int(each.first.sum()),
+        roles={name: int((role == index).sum()) for index, name in enumerate(ROLES)},
+        warnings=(*report.warnings, *planned.warnings),
+        joint=planned.joint,
+    )

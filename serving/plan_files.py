@@ -1,6 +1,8 @@
 """Writes a plan, its propensities and its report: all three or none of them; decides nothing."""
 
-from dataclasses import dataclass
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -13,9 +15,12 @@ import pyarrow.parquet as pq
 from contract.errors import UsageError
 from contract.files import atomic_group
 from serving.board import Board
-from serving.demand import NO_CHANNEL
-from serving.exploration import EXPLORE, HOLDOUT, INELIGIBLE, ROLES, Decision
+from serving.limit_figures import JointFigures
+from serving.outcome import CONTROL, ELSEWHERE, FURTHER, OUTBID, Decision, Outcome
 from serving.plan_report import PlanReport, excluded_reasons
+from serving.roles import EXPLORE, HOLDOUT, INELIGIBLE, ROLES
+from serving.saved_prices import SavedPrices
+from serving.sets import NO_CHANNEL
 
 SUFFIXES = (".parquet", ".csv")
 
@@ -53,21 +58,38 @@ BEST, NOT_WORTH, CROWDED_OUT, EXPLORED, NO_EXPLORATION, HELD_OUT = (
     "explores: no channel had room left",
     "held out: measures what contact brings",
 )
-REASONS = (BEST, NOT_WORTH, CROWDED_OUT, EXPLORED, NO_EXPLORATION, HELD_OUT)
+CONTROL_GROUP, EXPLORES_ELSEWHERE, OTHER_CAMPAIGN, ONE_MORE = (
+    "control group: no campaign contacts it",
+    "explores in another campaign",
+    "another campaign's contact is worth more",
+    "a further contact, its gap after the one before",
+)
+NOTES = {CONTROL: CONTROL_GROUP, ELSEWHERE: EXPLORES_ELSEWHERE, OUTBID: OTHER_CAMPAIGN, FURTHER: ONE_MORE}
+REASONS = (BEST, NOT_WORTH, CROWDED_OUT, EXPLORED, NO_EXPLORATION, HELD_OUT, *NOTES.values())
 
 
 @dataclass(frozen=True)
 class PlanResult:
-    """What a planning wrote, and its figures."""
+    """What a planning wrote, and its figures: of each campaign, `report` that of the first."""
 
     plan: Path
     propensities: Path
     report_file: Path
-    report: PlanReport
+    prices: Path
+    reports: tuple[PlanReport, ...]
+
+    @property
+    def report(self) -> PlanReport:
+        """That of the first campaign."""
+        return self.reports[0]
 
 
-def write_plan(out: Path, board: Board, decision: Decision, report: PlanReport) -> PlanResult:
-    """Writes the three files beside each other; a killed run or a full disk leaves the old ones whole.
+def write_plan(
+    out: Path, outcomes: Sequence[Outcome], reports: tuple[PlanReport, ...], joint: JointFigures, saved: SavedPrices
+) -> PlanResult:
+    """Writes the four files beside each other; a killed run or a full disk leaves the old ones whole.
+
+    Campaigns stand one after the other in plan and propensities; the report of several holds each of theirs.
 
     Raises:
         UsageError: `out` is neither .parquet nor .csv.
@@ -76,15 +98,28 @@ def write_plan(out: Path, board: Board, decision: Decision, report: PlanReport) 
     if out.suffix not in SUFFIXES:
         raise UsageError(f"--out {out}: found the suffix '{out.suffix}'; expected {' or '.join(SUFFIXES)}")
     propensities, report_file = out.with_suffix(f".propensities{out.suffix}"), out.with_suffix(".json")
-    with atomic_group([propensities, report_file, out]) as (new_propensities, new_report, new_plan):
-        _write(propensity_table(board, decision), PROPENSITY_SCHEMA, new_propensities)
-        new_report.write_text(report.as_json(), encoding="utf-8")
-        _write(plan_table(board, decision), PLAN_SCHEMA, new_plan)
-    return PlanResult(out, propensities, report_file, report)
+    prices = out.with_suffix(".prices.json")
+    with atomic_group([propensities, report_file, prices, out]) as (new_propensities, new_report, new_prices, new_plan):
+        tables = [propensity_table(each) for each in outcomes]
+        _write(pa.concat_tables(tables, promote_options="none"), PROPENSITY_SCHEMA, new_propensities)
+        new_report.write_text(
+            reports[0].as_json() if len(reports) == 1 else _all_reports(reports, joint), encoding="utf-8"
+        )
+        new_prices.write_text(saved.as_json(), encoding="utf-8")
+        _write(pa.concat_tables([plan_table(each) for each in outcomes]), PLAN_SCHEMA, new_plan)
+    return PlanResult(out, propensities, report_file, prices, reports)
 
 
-def plan_table(board: Board, decision: Decision) -> pa.Table:
-    """One row per customer, by id."""
+def _all_reports(reports: tuple[PlanReport, ...], joint: JointFigures) -> str:
+    """JSON of several campaigns: what all share, then each on its own."""
+    each = [replace(report, joint=None) for report in reports]
+    content = {"format": reports[0].format, "joint": asdict(joint), "campaigns": [asdict(report) for report in each]}
+    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def plan_table(each: Outcome) -> pa.Table:
+    """One row per customer, by id; one more for each further contact of it."""
+    board, decision = each.board, each.decision
     n = len(board.ids)
     action = decision.action
     place = np.maximum(action, 0).astype(np.int64)
@@ -102,15 +137,17 @@ def plan_table(board: Board, decision: Decision) -> pa.Table:
     return pa.table(columns | _stamp(board, n))
 
 
-def propensity_table(board: Board, decision: Decision) -> pa.Table:
+def propensity_table(each: Outcome) -> pa.Table:
     """The whole vector of each customer: every action with a propensity above 0, no contact first."""
-    rows, actions = np.nonzero(decision.propensity)
+    board, first = each.board, np.flatnonzero(each.first)
+    propensity = each.decision.propensity[first]
+    rows, actions = np.nonzero(propensity)
     stamp = _stamp(board, len(rows))
     columns = {
-        "customer_id": pa.DictionaryArray.from_arrays(pa.array(rows, pa.int32()), board.ids),
+        "customer_id": pa.DictionaryArray.from_arrays(pa.array(first[rows], pa.int32()), board.ids),
         "campaign_id": stamp["campaign_id"],
         "channel": _coded(actions - 1, board.channels),
-        "propensity": decision.propensity[rows, actions],
+        "propensity": propensity[rows, actions],
     }
     return pa.table(columns)
 
@@ -123,6 +160,8 @@ def _reasons(board: Board, decision: Decision) -> pa.DictionaryArray:
     explores = decision.role == EXPLORE
     code[explores] = np.where(contacted[explores], REASONS.index(EXPLORED), REASONS.index(NO_EXPLORATION))
     code[decision.role == HOLDOUT] = REASONS.index(HELD_OUT)
+    for note, text in NOTES.items():
+        code[decision.note == note] = REASONS.index(text)
     excluded = np.flatnonzero(decision.role == INELIGIBLE)
     index, texts = excluded_reasons(board, excluded)
     code[excluded] = len(REASONS) + index

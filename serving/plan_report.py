@@ -14,12 +14,14 @@ import numpy.typing as npt
 
 from contract.params import Params
 from serving.board import Board
-from serving.demand import Floats
-from serving.dual import Prices
-from serving.exploration import INELIGIBLE, PLAN, ROLES, Decision
 from serving.forecast import ASSUMPTIONS, Forecast
+from serving.limit_figures import JointFigures
+from serving.limit_table import Prices
 from serving.limits import NO_CAPACITY, Limits
+from serving.outcome import Decision
+from serving.roles import INELIGIBLE, PLAN, ROLES
 from serving.rounding import used
+from serving.sets import Floats
 
 FORMAT = 1
 ASSOCIATIONAL = "associational"
@@ -96,6 +98,7 @@ class PlanReport:
     evidence_share: dict[str, float]
     warnings: tuple[str, ...]
     assumptions: tuple[str, ...]
+    joint: JointFigures | None = None
 
     def as_json(self) -> str:
         """The report as JSON with a stable order of keys."""

@@ -1,0 +1,128 @@
+"""What a joint plan of all campaigns uses of each limit and what one more is worth, in the user's terms."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from contract.params import Planning
+from serving.choosing import Certified
+from serving.demand import Offers
+from serving.limit_table import LimitRow, LimitTable
+from serving.roles import NO_STATE
+from serving.rounding import tally
+from serving.sets import Actions, Floats
+
+
+@dataclass(frozen=True)
+class LimitFigure:
+    """One limit: what it counts, how much is used, what one unit more (of a minimum: one less) is worth.
+
+    limit, used: EUR of a budget, else contacts; of a minimum only those that the plan decides. price_eur: EUR a
+    contact, or EUR per EUR of a budget.
+    """
+
+    kind: str
+    channel: str | None
+    campaign: str | None
+    group: dict[str, str]
+    limit: float
+    used: float
+    price_eur: float
+    text: str
+
+
+@dataclass(frozen=True)
+class JointFigures:
+    """The plan of all campaigns together: its certificate, its limits and what it assumes; money in EUR."""
+
+    campaigns: tuple[str, ...]
+    customers: int
+    contacted: int
+    contacts: int
+    control_group: int
+    contacts_per_customer: int
+    gap_hours: float
+    further_contact_worth: float
+    risk: str
+    exploration: str
+    value_eur: float
+    bound_eur: float
+    gap: float
+    method: str
+    exact_propensities: bool
+    limits: tuple[LimitFigure, ...]
+    assumptions: tuple[str, ...]
+
+
+def joint_figures(
+    campaigns: tuple[str, ...], offers: Offers, limits: LimitTable, chosen: Certified, planning: Planning
+) -> JointFigures:
+    """The figures of a certified choice within `limits`, those of plan and exploration together."""
+    picks = chosen.drawing.picks
+    return JointFigures(
+        campaigns=campaigns,
+        customers=len(offers),
+        contacted=int((picks[:, 0] >= 0).sum()),
+        contacts=int((picks >= 0).sum()),
+        control_group=int(chosen.drawing.drawn.control.sum()),
+        contacts_per_customer=planning.contacts_per_customer,
+        gap_hours=planning.gap_hours,
+        further_contact_worth=planning.further_contact_worth,
+        risk=planning.risk,
+        exploration=planning.exploration,
+        value_eur=chosen.value_eur,
+        bound_eur=chosen.bound_eur,
+        gap=chosen.gap,
+        method=chosen.method,
+        exact_propensities=chosen.exact_propensities,
+        limits=_figures(offers, limits, chosen),
+        assumptions=_assumptions(planning, len(campaigns)),
+    )
+
+
+def _figures(offers: Offers, limits: LimitTable, chosen: Certified) -> tuple[LimitFigure, ...]:
+    drawing = chosen.drawing
+    planned = np.where((drawing.actual > NO_STATE)[:, None], drawing.picks, np.int16(-1))
+    use = np.where(limits.sign < 0, _use(offers, limits, planned), _use(offers, limits, drawing.picks))
+    values = zip(limits.rows, use, chosen.prices.each, strict=True)
+    return tuple(
+        LimitFigure(
+            row.kind,
+            row.channel,
+            row.campaign,
+            dict(row.group),
+            row.bound,
+            float(used),
+            float(price),
+            _text(row, price),
+        )
+        for row, used, price in values
+    )
+
+
+def _use(offers: Offers, limits: LimitTable, picks: Actions) -> Floats:
+    count, spent, _ = tally(offers, picks, limits.shape)
+    return limits.use(count, spent)
+
+
+def _text(row: LimitRow, price: float) -> str:
+    where = f" ({row.where})" if row.where else ""
+    if row.kind == "budget":
+        return f"the budget's last euro earns {price:,.2f} EUR net{where}"
+    if row.kind == "capacity":
+        return f"one more contact is worth {price:,.4g} EUR{where}"
+    return f"one contact fewer demanded is worth {price:,.4g} EUR{where}"
+
+
+def _assumptions(planning: Planning, campaigns: int) -> tuple[str, ...]:
+    lines = []
+    if planning.contacts_per_customer > 1:
+        lines.append(
+            f"the j-th contact of one campaign with a customer keeps {planning.further_contact_worth:g}^(j-1) of its "
+            f"value and follows {planning.gap_hours:g} h after the one before; contacts of different campaigns add up"
+        )
+    if campaigns > 1:
+        lines.append("roles are drawn for each campaign on its own; who explores in one is planned in none")
+    if planning.risk == "lower":
+        lines.append("options are chosen by the lower end of the interval of their uplift, reported by their mean")
+    return tuple(lines)
