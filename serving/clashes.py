@@ -73,13 +73,22 @@ def require_feasible(offers: Offers, limits: LimitTable, who: str = "customers")
     if not limits.has_minimums:
         return
     programme = _programme(offers, limits)
-    every = np.arange(len(limits.rows))
-    if not _feasible(programme, every):
-        chosen = _smallest(programme, _irreducible(programme, _proof(programme)))
+    if len(chosen := _clash(programme)):
         raise RefusedError(f"the limits cannot be held together: {_in_words(programme, chosen, who)}")
     if len(offers.cost) > 1:
         for text in _above_budget(offers, limits):
             raise RefusedError(f"the limits cannot be held together: {text}")
+
+
+def smallest_clash(offers: Offers, limits: LimitTable) -> tuple[LimitRow, ...]:
+    """The limits that the linear programme names; none where it finds no clash. Arguments as in `require_feasible`."""
+    return tuple(limits.rows[each] for each in _clash(_programme(offers, limits)))
+
+
+def _clash(programme: _Programme) -> Counts:
+    if _feasible(programme, np.arange(len(programme.limits.rows))):
+        return np.zeros(0, dtype=np.int64)
+    return _smallest(programme, _irreducible(programme, _proof(programme)))
 
 
 def _programme(offers: Offers, limits: LimitTable) -> _Programme:
@@ -212,10 +221,7 @@ def _stuck(programme: _Programme, minimums: list[int], others: list[int], who: s
     """How far the last minimum gets while the others of the set are held."""
     limits = programme.limits
     last, rest = minimums[-1], [*minimums[:-1], *others]
-    left, right = _system(programme, np.array(rest, dtype=np.int64))
-    goal = -programme.uses(np.array([last])).toarray().reshape(-1)
-    found = linprog(goal, A_ub=left, b_ub=right, bounds=programme.bounds())
-    most = int(np.floor(-found.fun + NONZERO)) if found.fun is not None else 0
+    most = _most_contacts(programme, last, rest)
     held = [f"{limits.rows[each].kind} {limits.rows[each].text}" for each in rest]
     within = f" while {' and '.join(held)} {'is' if len(held) == 1 else 'are'} held" if held else ""
     return (
@@ -239,6 +245,16 @@ def _cheapest_sum(offers: Offers, limits: LimitTable, minimums: list[int], budge
             chosen.append(limit)
             total += least[limit]
     return sorted(chosen), total
+
+
+def _most_contacts(programme: _Programme, minimum: int, held: list[int]) -> int:
+    """How many contacts a minimum can have while the limits `held` are."""
+    if not len(programme.cell):
+        return 0
+    left, right = _system(programme, np.array(held, dtype=np.int64))
+    goal = -programme.uses(np.array([minimum])).toarray().reshape(-1)
+    found = linprog(goal, A_ub=left, b_ub=right, bounds=programme.bounds())
+    return int(np.floor(-found.fun + NONZERO))
 
 
 def _above_budget(offers: Offers, limits: LimitTable) -> Iterator[str]:

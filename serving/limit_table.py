@@ -53,7 +53,7 @@ class LimitRow:
     def text(self) -> str:
         """The place with the bound, e.g. `phone (shift=late)=20`."""
         amount = f"{self.bound:,.2f} EUR" if self.kind == "budget" else f"{self.bound:.0f}"
-        return f"{self.where}={amount}" if self.where else amount
+        return f"{self.where}={amount}" if self.where else f"{amount} in all"
 
 
 @dataclass(frozen=True)

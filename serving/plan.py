@@ -33,15 +33,13 @@ STAGES = 4
 
 @dataclass(frozen=True)
 class Request:
-    """What to plan from, and where to.
+    """What to plan from.
 
-    scores: one file per campaign, as `channelwise score` writes. out: the plan, .csv or .parquet; beside it
-    NAME.propensities.SUFFIX, NAME.json and NAME.prices.json. groups: customer_id and the columns that limits name.
+    scores: one file per campaign, as `channelwise score` writes. groups: customer_id and the columns that limits name.
     prices: of an earlier plan, to start from.
     """
 
     scores: tuple[Path, ...]
-    out: Path
     groups: Path | None = None
     prices: Path | None = None
 
@@ -80,7 +78,7 @@ def make_plan(
 
     Args:
         scores: what `channelwise score` wrote, Parquet or CSV; or the request for several campaigns or groups.
-        out: the plan; ignored where `scores` is a request, which names it.
+        out: the plan, .csv or .parquet; beside it NAME.propensities.SUFFIX, NAME.json and NAME.prices.json.
         params: shares of holdout and exploration, seed, channels and how certain intervals are.
         limits: held exactly (`serving.limits.limits_of`).
         progress: told after each stage.
@@ -90,7 +88,7 @@ def make_plan(
         RefusedError: the limits clash.
         UsageError: `out` has another suffix; a limit names an unknown campaign, or a group without a file of groups.
     """
-    request = scores if isinstance(scores, Request) else Request((scores,), out)
+    request = scores if isinstance(scores, Request) else Request((scores,))
     progress("plan", 0, STAGES)
     market = market_of([read_scores(path, params) for path in request.scores])
     progress("plan", 1, STAGES)
@@ -99,7 +97,7 @@ def make_plan(
     reports = tuple(_campaign_report(planned, place, params, limits) for place in range(len(planned.market.boards)))
     progress("plan", 3, STAGES)
     saved = SavedPrices.of(planned.limits, planned.chosen, planned.randomness, params)
-    result = write_plan(request.out, planned.outcomes, reports, planned.joint, saved)
+    result = write_plan(out, planned.outcomes, reports, planned.joint, saved)
     progress("plan", STAGES, STAGES)
     return result
 

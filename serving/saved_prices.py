@@ -31,7 +31,7 @@ class SavedPrices:
     """What single decisions and later plans need of a plan.
 
     limits: with their prices. randomness: shares, campaigns and seed of the draws. thinning: for each campaign and
-    channel, of exploration outside all groups. exploration, risk, contacts_per_customer: as in the parameters.
+    channel, of exploration where it is thinned most. exploration, risk, contacts_per_customer: as in the parameters.
     """
 
     format: int
@@ -56,7 +56,9 @@ class SavedPrices:
             limits=tuple(PricedLimit(row, float(price)) for row, price in each),
             randomness=randomness,
             thinning={
-                campaign: dict(zip(limits.channels, map(float, chosen.thinning[0, at * k : (at + 1) * k]), strict=True))
+                campaign: dict(
+                    zip(limits.channels, map(float, chosen.thinning.min(axis=0)[at * k : (at + 1) * k]), strict=True)
+                )
                 for at, campaign in enumerate(randomness.campaigns)
             },
             exploration=params.planning.exploration,

@@ -47,10 +47,15 @@ def thompson_weights(mean: Floats, error: Floats) -> npt.NDArray[np.float32]:
         mean: (n, k) EUR net of cost, -inf where the customer may not be contacted.
         error: (n, k) EUR, standard error of that worth, at least 0.
     """
-    half = np.random.default_rng(0).standard_normal((DRAWS // 2, mean.shape[1]))
     wins = np.zeros((len(mean), mean.shape[1] + 1), dtype=np.float32)
-    _wins(np.ascontiguousarray(mean), np.ascontiguousarray(error), np.concatenate([half, -half]), wins)
+    _wins(np.ascontiguousarray(mean), np.ascontiguousarray(error), draws_of(mean.shape[1]), wins)
     return wins
+
+
+def draws_of(options: int) -> Floats:
+    """(draws, options) standard normal numbers, the same everywhere; each with its opposite."""
+    half = np.random.default_rng(0).standard_normal((DRAWS // 2, options))
+    return np.concatenate([half, -half])
 
 
 def uniform_weights(gain: Floats) -> npt.NDArray[np.float32]:
