@@ -28,6 +28,7 @@ class LimitFigure:
     limit: float
     used: float
     price_eur: float
+    name: str
     text: str
 
 
@@ -94,6 +95,7 @@ def _figures(offers: Offers, limits: LimitTable, chosen: Certified) -> tuple[Lim
             row.bound,
             float(used),
             float(price),
+            row.name,
             _text(row, price),
         )
         for row, used, price in values
@@ -115,7 +117,7 @@ def _text(row: LimitRow, price: float) -> str:
 
 
 def _assumptions(planning: Planning, campaigns: int) -> tuple[str, ...]:
-    lines = []
+    lines = ["baselines know no limits of groups and campaigns; each campaign's may use all others alone"]
     if planning.contacts_per_customer > 1:
         lines.append(
             f"the j-th contact of one campaign with a customer keeps {planning.further_contact_worth:g}^(j-1) of its "

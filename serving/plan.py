@@ -141,7 +141,7 @@ def _campaign_report(planned: Planned, place: int, params: Params, limits: Limit
     expected = forecast(each.board, each.decision.action, interval)
     available = np.isin(each.decision.role, (PLAN, EXPLORE)) & each.first
     tie = planned.market.tie[planned.market.rows[place][each.customers]]
-    plain = baselines(each.board, available, own, tie, interval)
+    plain = baselines(each.board, available, limits, tie, interval)
     figures = (chosen.value_eur, chosen.bound_eur, chosen.gap, chosen.prices, chosen.method, chosen.exact_propensities)
     report = report_of(each.board, _Certificate(each.decision, *figures), own, expected, plain, params)
     role = each.decision.role[each.first]

@@ -215,23 +215,42 @@ def _serve_minimums(
     """
     k = asked.gain.shape[1]
     none = np.zeros_like(reserve)
+    action, cost, segment, actual = asked.action, asked.cost, asked.segment, asked.actual
+    plain = asked.rules.contacts == 1 and asked.states.shape[0] == 1
     for pair in range(len(rows)):
         row, option = rows[pair], options[pair]
-        if asked.action[row, 0, 0] >= 0:
+        if action[row, 0, 0] >= 0:
             continue
-        paid = row if asked.cost.shape[0] > 1 else 0
-        cell = (asked.segment[row] if asked.segment.shape[0] > 1 else 0) * k + option
-        if is_needed(ledger, cell) and is_open(ledger, cell, asked.cost[paid, option], none, 0):
-            settle(asked, ledger, scratch, row, option, reserve, 0, 0.0)
+        paid = row if cost.shape[0] > 1 else 0
+        cell = (segment[row] if segment.shape[0] > 1 else 0) * k + option
+        if is_needed(ledger, cell) and is_open(ledger, cell, cost[paid, option], none, 0):
+            if not plain:
+                settle(asked, ledger, scratch, row, option, reserve, 0, 0.0)
+                continue
+            action[row, 0, 0] = option
+            if actual[row] == 0:
+                take(ledger, cell, cost[paid, option])
 
 
 def _serve_in_order(order: Counts, asked: Asked, ledger: Ledger, scratch: Scratch, held: Floats, least: float) -> None:
     """Customers without an answer take their best; `held` (limits of EUR, as `order` or one) is not for this turn."""
     each = 1 if held.shape[1] > 1 else 0
+    k = asked.gain.shape[1]
+    action, cost, segment, actual = asked.action, asked.cost, asked.segment, asked.actual
+    plain = asked.rules.contacts == 1 and asked.states.shape[0] == 1
     for position in range(len(order)):
         row = order[position]
-        if asked.action[row, 0, 0] < 0:
+        if action[row, 0, 0] >= 0:
+            continue
+        if not plain:
             settle(asked, ledger, scratch, row, -1, held, position * each, least)
+            continue
+        option = choose_one(asked, ledger, row, 0, -1, held, position * each, least)
+        if option >= 0:
+            action[row, 0, 0] = option
+            if actual[row] == 0:
+                paid = row if cost.shape[0] > 1 else 0
+                take(ledger, (segment[row] if segment.shape[0] > 1 else 0) * k + option, cost[paid, option])
 
 
 def _best_open(asked: Asked, ledger: Ledger, held: Floats) -> Floats:

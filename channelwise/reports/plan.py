@@ -7,31 +7,38 @@ from serving.plan_report import PlanReport
 
 
 def show_plan(result: PlanResult) -> None:
-    """Mix, limits with use and price, forecast beside the baselines, and who is left out."""
+    """Of each campaign the mix, forecast beside the baselines and who is left out; then the limits of all."""
+    for report in result.reports:
+        if len(result.reports) > 1:
+            say(f"\nCampaign {report.campaign_id}")
+        _show_campaign(report)
     report = result.report
-    roles = ", ".join(f"{name} {count:,}" for name, count in report.roles.items())
-    say(f"{report.customers:,} customers: {roles}")
-    rows = [(name, f"{count:,}") for name, count in report.mix.items()]
-    show_table(f"{report.contacts:,} contacts for {report.cost_eur:,.2f} EUR", ("channel", "contacts"), rows)
     _show_limits(report)
-    _show_forecasts(report)
-    excluded = [(reason, f"{count:,}") for reason, count in report.excluded.items()]
-    if excluded:
-        show_table("Customers whom no channel may reach", ("reason", "customers"), excluded[:10])
     say(
         f"Certified: the planned part is worth {report.value_eur:,.2f} EUR net, and no plan within the limits is worth "
         f"more than {report.bound_eur:,.2f} EUR (gap {report.gap:.4%}, {report.method})."
     )
-    for line in report.warnings:
+    for line in dict.fromkeys(line for each in result.reports for line in each.warnings):
         warn(line)
-    say(f"Plan: {result.plan}\nPropensities: {result.propensities}\nReport: {result.report_file}")
+    say(f"Plan: {result.plan}\nPropensities: {result.propensities}")
+    say(f"Report: {result.report_file}\nPrices: {result.prices}")
+
+
+def _show_campaign(report: PlanReport) -> None:
+    roles = ", ".join(f"{name} {count:,}" for name, count in report.roles.items())
+    say(f"{report.customers:,} customers: {roles}")
+    rows = [(name, f"{count:,}") for name, count in report.mix.items()]
+    show_table(f"{report.contacts:,} contacts for {report.cost_eur:,.2f} EUR", ("channel", "contacts"), rows)
+    _show_forecasts(report)
+    excluded = [(reason, f"{count:,}") for reason, count in report.excluded.items()]
+    if excluded:
+        show_table("Customers whom no channel may reach", ("reason", "customers"), excluded[:10])
 
 
 def _show_limits(report: PlanReport) -> None:
-    rows = [
-        (f"{each.kind} {each.channel or ''}".strip(), f"{each.limit:,.0f}", f"{each.used:,.2f}", each.text())
-        for each in report.limits
-    ]
+    """Those of the whole plan: of every channel, group and campaign."""
+    limits = report.joint.limits if report.joint is not None else ()
+    rows = [(each.name, f"{each.limit:,.0f}", f"{each.used:,.2f}", each.text) for each in limits]
     if rows:
         show_table("Limits", ("limit", "allowed", "used", "price"), rows)
 

@@ -14,6 +14,7 @@ from contract.loading import load_params
 from serving.limits import limits_of
 from serving.one_decision import decide_one, open_desk
 from serving.plan import Request, make_plan
+from tests.adapters.command_line import run_command
 from tests.adapters.plan_scores import AS_OF, CHANNELS, COST, score_frame, written
 
 RANDOM = ("planning.holdout_share=0.1", "planning.explore_share=0.1")
@@ -245,3 +246,20 @@ def test_a_price_that_is_paid_online_closes_what_is_not_worth_it(tmp_path):
         assert decide_one(desk, "somebody", values, COST).channels == expected
     with pytest.raises(UsageError, match="campaign 'autumn' is not in the prices; they are of spring"):
         open_desk(result.prices, "autumn")
+
+
+def test_the_command_plans_campaigns_with_groups_and_says_what_each_limit_is_worth(tmp_path):
+    groups, _ = grouped(tmp_path, 200)
+    first = written(campaign("spring", 200)[0], tmp_path / "spring.parquet")
+    second = written(campaign("summer", 200, 1)[0], tmp_path / "summer.parquet")
+    words = ["plan", "--scores", first, "--scores", second, "--groups", groups, "--out", tmp_path / "plan.parquet"]
+    words += ["--budget", 30, "--capacity", "phone=5", "--set", LIMITS]
+    ran = run_command(*words[:-1], LIMITS.replace("at_least: 40", "at_least: 400"))
+    assert ran.code == 4, "more contacts than customers in the north"
+    assert "minimum (region=north)=400 needs 400 customers" in ran.err
+    ran = run_command(*words)
+    assert ran.code == 0, ran.err
+    for part in ("Campaign spring", "Campaign summer", "capacity phone (region=north)", "minimum (region=north)"):
+        assert part in ran.out
+    again = run_command(*words[:-1], "planning.limits=[]", "--prices", tmp_path / "plan.prices.json")
+    assert again.code == 0, again.err
