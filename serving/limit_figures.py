@@ -108,12 +108,13 @@ def _use(offers: Offers, limits: LimitTable, picks: Actions) -> Floats:
 
 
 def _text(row: LimitRow, price: float) -> str:
-    where = f" ({row.where})" if row.where else ""
+    """The price in the user's terms."""
+    by = f" by {row.where}" if row.channel is not None else f" {row.where}" if row.where else ""
     if row.kind == "budget":
-        return f"the budget's last euro earns {price:,.2f} EUR net{where}"
+        return f"the last euro of the budget{by} earns {price:,.2f} EUR net"
     if row.kind == "capacity":
-        return f"one more contact is worth {price:,.4g} EUR{where}"
-    return f"one contact fewer demanded is worth {price:,.4g} EUR{where}"
+        return f"one more contact{by} is worth {price:,.4g} EUR"
+    return f"one contact fewer demanded{by} is worth {price:,.4g} EUR"
 
 
 def _assumptions(planning: Planning, campaigns: int) -> tuple[str, ...]:

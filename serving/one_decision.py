@@ -125,7 +125,10 @@ def open_desk(prices: Path, campaign: str, plan: Path | None = None) -> Desk:
         UsageError: the prices are of other campaigns.
     """
     saved = read_prices(prices)
-    return Desk(saved, campaign, None if plan is None else read_answers(plan, campaign, saved.channels))
+    desk = Desk(saved, campaign, None if plan is None else read_answers(plan, campaign, saved.channels))
+    # The compiled code is loaded here and not with the first request.
+    decide_one(desk, "", np.full(len(saved.channels), -np.inf), np.zeros(len(saved.channels)))
+    return desk
 
 
 def decide_one(

@@ -130,6 +130,15 @@ def test_a_campaign_twice_is_refused(tmp_path):
         planned(tmp_path, [campaign("spring", 20), campaign("spring", 20)], RANDOM)
 
 
+def test_more_campaigns_than_can_be_answered_at_once_are_refused_unless_nothing_is_drawn(tmp_path):
+    frames = [campaign(f"c{each}", 12, each) for each in range(7)]
+    with pytest.raises(UsageError, match="7 campaigns at once; with holdout, exploration or control group at most 6"):
+        planned(tmp_path, frames, RANDOM)
+    plan = pd.read_parquet(planned(tmp_path, frames, CERTAIN).plan)
+    assert len(plan) == 7 * 12
+    assert plan[plan.channel.notna()].customer_id.is_unique
+
+
 def test_several_contacts_keep_their_gap_and_their_worth(tmp_path):
     settings = [*RANDOM, "planning.contacts_per_customer=2", "planning.further_contact_worth=0.5"]
     frames = [campaign("spring", 300), campaign("summer", 300, 1, days=1)]
