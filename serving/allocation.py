@@ -136,8 +136,12 @@ def value_of(picks: Actions, offers: Offers, limits: LimitTable) -> float:
 
 def _rounded(task: _Task, price: Floats) -> _Found:
     offers, limits = task.offers, task.limits
-    picks = np.ascontiguousarray(round_choices(offers, limits, price, task.tie)[:, 0])
-    value = value_of(picks, offers, limits) if holds(picks, offers, limits) else -np.inf
+    value = -np.inf
+    for every_minimum in (False, True):
+        picks = round_choices(offers, limits, price, task.tie, every_minimum=every_minimum)[:, 0].copy()
+        if holds(picks, offers, limits):
+            value = value_of(picks, offers, limits)
+            break
     return _Found(picks, value, dual_value(offers, limits, price), price)
 
 

@@ -21,7 +21,8 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from serving.demand import Offers, rank_choices
+from serving.advantages import advantages, second_options, set_advantages
+from serving.demand import Offers, add_demand, rank_choices
 from serving.hashing import Hashes
 from serving.limit_table import LimitTable
 from serving.sets import NO_CHANNEL, Actions, Counts, Floats, Rules, Scratch, Segments, gross_gain, scratch_of
@@ -32,51 +33,14 @@ CLEAR_PART = 4
 
 SORT_ALL_BELOW = 100_000
 MINIMUM_MARGIN = 1.3
+SURE_MARGIN, SURE_CONTACTS = 1.2, 20
+"""A minimum that customers exceed of their own accord by so much, and so many contacts, needs no turn of its own."""
+
 FEW_MINIMUMS = 8
 """With more, all pairs are sorted: picking the likely ones for each would cost more."""
 
 BUDGET_DEVIATIONS = 4.0
 """Standard deviations of the plan's demand in EUR that the least decided customers stand by for."""
-
-
-def _advantages(
-    gain: Floats, cost: Floats, segment: Segments, rate: Floats, toll: Floats, wanted: Floats, option: int
-) -> Floats:
-    """(n,) how much `option` beats each customer's next best (none has 0) in reduced gain; -inf where closed.
-
-    And where no minimum needs it: `wanted` (S, k).
-    """
-    n, k = gain.shape
-    result = np.full(n, -np.inf)
-    for row in range(n):
-        paid = row if cost.shape[0] > 1 else 0
-        part = segment[row] if segment.shape[0] > 1 else 0
-        if gain[row, option] == -np.inf or not wanted[part, option]:
-            continue
-        other = 0.0
-        for each in range(k):
-            if each != option:
-                other = max(other, gain[row, each] - rate[part, each] * cost[paid, each] - toll[part, each])
-        result[row] = gain[row, option] - rate[part, option] * cost[paid, option] - toll[part, option] - other
-    return result
-
-
-def _second_options(
-    rows: Counts, gain: Floats, cost: Floats, segment: Segments, rate: Floats, toll: Floats, choice: Actions
-) -> Counts:
-    """The next best option after `choice` of each of `rows`; -1 where that is no contact."""
-    result = np.full(len(rows), -1, dtype=np.int64)
-    for position in range(len(rows)):
-        row = rows[position]
-        paid = row if cost.shape[0] > 1 else 0
-        part = segment[row] if segment.shape[0] > 1 else 0
-        best = 0.0
-        for option in range(gain.shape[1]):
-            reduced = gain[row, option] - rate[part, option] * cost[paid, option] - toll[part, option]
-            if option != choice[row] and reduced > best:
-                best = reduced
-                result[position] = option
-    return result
 
 
 def _tally(
@@ -111,8 +75,6 @@ def _tally(
     return total
 
 
-_advantage: Callable[..., Floats] = numba.njit(nogil=True, cache=True, error_model="numpy")(_advantages)
-_second: Callable[..., Counts] = numba.njit(nogil=True, cache=True, error_model="numpy")(_second_options)
 _tallied: Callable[..., float] = numba.njit(nogil=True, cache=True, error_model="numpy")(_tally)
 
 
@@ -152,7 +114,12 @@ class _Round:
 
 
 def round_choices(
-    offers: Offers, limits: LimitTable, price: Floats, tie: Hashes, joining: Joining | None = None
+    offers: Offers,
+    limits: LimitTable,
+    price: Floats,
+    tie: Hashes,
+    joining: Joining | None = None,
+    every_minimum: bool = False,
 ) -> npt.NDArray[np.int16]:
     """Each customer's options (n, Q, m) in each state, under the limits, of which only those who join use anything.
 
@@ -162,30 +129,46 @@ def round_choices(
         price: (l,) that ranks the choices; must not depend on who joins.
         tie: (n,) uint64, decides between equals.
         joining: who takes part; all by default.
+        every_minimum: whether minimums that the prices meet by far are served first as well.
     """
     joins = joining or Joining.all(len(offers), len(offers.rules.moment))
     action = np.full((len(offers), len(joins.states), offers.rules.contacts), NO_CHANNEL, dtype=np.int16)
     rate, toll = limits.upper_toll(price)
-    asked = Asked(
-        offers.gain, offers.cost, offers.segment, rate, toll, offers.rules, joins.states, joins.actual, action
-    )
+    subsidy = toll - limits.toll(price)[1]
+    cells = (offers.gain, offers.cost, offers.segment, rate, toll, subsidy)
+    asked = Asked(*cells, offers.rules, joins.states, joins.actual, action)
     place = np.where(limits.money, np.cumsum(limits.money) - 1, 0)
-    ledger = Ledger(*limits.members, limits.money, limits.most.copy(), limits.least.copy(), place)
+    need = limits.least.copy() if every_minimum else _unsure(offers, limits, price, joins.share)
+    ledger = Ledger(*limits.members, limits.money, limits.most.copy(), need, place)
     work = _Round(offers, limits, price, tie, joins, asked, ledger, scratch_of(offers.rules))
-    if limits.has_minimums:
+    if need.any():
         _take_minimums(work)
     _take_choices(work)
     _refill(work)
     return action
 
 
+def _unsure(offers: Offers, limits: LimitTable, price: Floats, share: float) -> Floats:
+    """(l,) minimums less those that the customers' own choices exceed by far, whoever joins; 0 of others."""
+    if not limits.has_minimums:
+        return limits.least.copy()
+    _, count, spent = add_demand(offers, *limits.toll(price))
+    demand = limits.use(count, spent)
+    sure = share * demand - BUDGET_DEVIATIONS * np.sqrt(share * (1.0 - share) * demand)
+    return np.where(sure > SURE_MARGIN * limits.least + SURE_CONTACTS, 0.0, limits.least)
+
+
 def _take_minimums(work: _Round) -> None:
     """Pass 1. Pairs beyond the likely need are left out first: where they are not needed they change nothing."""
     offers, limits, ledger, action = work.offers, work.limits, work.ledger, work.asked.action
     rate, toll = limits.toll(work.price)
-    wanted = np.flatnonzero(limits.needed.any(axis=0))
-    cells = (offers.gain, offers.cost, offers.segment, rate, toll, limits.needed)
-    advantage = {int(option): _advantage(*cells, option) for option in wanted}
+    needed = np.asarray(limits.cells.T @ (ledger.need > 0)).reshape(limits.shape) > 0
+    cells = (offers.gain, offers.cost, offers.segment, rate, toll, needed)
+    wanted = [int(option) for option in np.flatnonzero(needed.any(axis=0))]
+    if offers.rules.contacts == 1:
+        advantage = {option: advantages(*cells, option) for option in wanted}
+    else:
+        advantage = {option: set_advantages(*cells, option, offers.rules, work.scratch) for option in wanted}
     reserve = _reserve(work)
     state = (ledger.room.copy(), ledger.need.copy())
     for everybody in (False, True):
@@ -206,14 +189,15 @@ def _reserve(work: _Round) -> Floats:
     covers = limits.covers()
     for place, money in enumerate(np.flatnonzero(limits.money)):
         dearest = np.where(covers & covers[money], high, 0.0).max(axis=1, initial=0.0)
-        result[place, 0] = float(limits.least @ dearest)
+        result[place, 0] = float(work.ledger.need @ dearest)
     return result
 
 
 def _likely_pairs(work: _Round, advantage: dict[int, Floats], everybody: bool) -> tuple[Counts, Counts, Floats]:
     """Rows, options and advantages of the pairs that minimums may need; pairs of equal value in order of options."""
     limits = work.limits
-    minimums = np.flatnonzero(limits.least)
+    need = work.ledger.need
+    minimums = np.flatnonzero(need)
     if everybody or len(minimums) > FEW_MINIMUMS:
         chosen = [(option, _largest(each, len(each))) for option, each in advantage.items()]
     else:
@@ -223,7 +207,7 @@ def _likely_pairs(work: _Round, advantage: dict[int, Floats], everybody: bool) -
             found = [np.zeros(0, dtype=np.int64)]
             for limit in minimums:
                 if inside[limit, :, option].any():
-                    likely = int(MINIMUM_MARGIN * limits.least[limit] / work.joining.share) + 1_000
+                    likely = int(MINIMUM_MARGIN * need[limit] / work.joining.share) + 1_000
                     found.append(_largest(_only(each, work.offers, inside[limit, :, option]), likely))
             chosen.append((option, np.unique(np.concatenate(found)) if len(found) > 2 else found[-1]))
     rows = np.concatenate([each for _, each in chosen])
@@ -296,7 +280,7 @@ def _spare_options(work: _Round, rows: Counts, choice: Actions) -> Actions:
     asked = work.asked
     if choice.shape[1] == 1:
         args = (asked.gain, asked.cost, asked.segment, asked.rate, asked.toll)
-        return _second(rows, *args, choice[:, 0])[:, None].astype(np.int16)
+        return second_options(rows, *args, choice[:, 0])[:, None].astype(np.int16)
     spare = choice[rows].copy()
     last = np.maximum((spare >= 0).sum(axis=1) - 1, 0)
     spare[np.arange(len(rows)), last] = NO_CHANNEL

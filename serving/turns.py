@@ -37,6 +37,7 @@ class Ledger(NamedTuple):
 class Asked(NamedTuple):
     """Who is asked at which prices: offers and tolls as in `serving.demand`, without what minimums pay.
 
+    subsidy: (S, k) EUR a contact that minimums pay, while they are not met.
     states: (Q, campaigns) what is open in each, the first all. actual: (n,) the state of each customer, -1 takes
     nothing. action: (n, Q, m) what each is answered.
     """
@@ -46,6 +47,7 @@ class Asked(NamedTuple):
     segment: Segments
     rate: Floats
     toll: Floats
+    subsidy: Floats
     rules: Rules
     states: npt.NDArray[np.bool_]
     actual: npt.NDArray[np.int8]
@@ -134,7 +136,11 @@ def _choose_set(
     reduce_row(asked.gain, asked.cost, asked.rate, asked.toll, row, paid, part, scratch)
     total = 1.0
     for option in range(k):
-        here = asked.gain[row, option] > 0.0 and asked.states[state, asked.rules.campaign[option]]
+        here = asked.gain[row, option] > 0.0
+        if asked.subsidy[part, option] > 0.0 and is_needed(ledger, part * k + option):
+            scratch.reduced[option] += asked.subsidy[part, option]
+            here = asked.gain[row, option] > -np.inf
+        here = here and asked.states[state, asked.rules.campaign[option]]
         if here and is_open(ledger, part * k + option, asked.cost[paid, option], held, at):
             total += max(0.0, scratch.reduced[option])
         else:
