@@ -94,6 +94,16 @@ def test_from_ten_thousand_customers_on_the_gap_is_small(campaigns, contacts):
     assert found.gap < 1e-4
 
 
+@pytest.mark.parametrize(("campaigns", "contacts"), [(2, 1), (2, 2)])
+def test_prices_and_rounding_alone_come_close(campaigns, contacts, monkeypatch):
+    """As for audiences that are too large for any core to be solved."""
+    monkeypatch.setattr("serving.allocation.POLISH_BELOW", 0)
+    offers, table, tie = general_instance(12_000, 8, 8, campaigns, contacts)
+    found = allocate(offers, table, tie, exact_below=0)
+    assert holds(found.picks, offers, table)
+    assert found.gap < 1e-3
+
+
 @settings(max_examples=40)
 @given(st.integers(0, 10**6), st.integers(1, 3), st.integers(1, 3))
 def test_alone_each_customer_takes_its_best_allowed_set(seed, campaigns, contacts):
