@@ -58,7 +58,8 @@ def commanded(n: int) -> dict[str, float]:
         write_scores(scores, n)
         command = shown("plan from scores on disk", apart(jobs.planned, str(scores), str(plan), n))
         online = shown("decide_one", apart(jobs.online, str(plan)))
-    figures = {"wall_s_1m": command["wall_s"], "plan_gap_1m": command["gap"], "plan_peak_gb_1m": command["peak_gb"]}
+    figures = {"wall_s_1m": command["wall_s"], "plan_cpu_s_1m": command["cpu_s"]}
+    figures |= {"plan_gap_1m": command["gap"], "plan_peak_gb_1m": command["peak_gb"]}
     return figures | {f"decide_one_{name}": value for name, value in online.items() if name.endswith("_us")}
 
 

@@ -74,6 +74,7 @@ def read_scores(path: Path, params: Params) -> Board:
     with duckdb.connect() as connection:
         connection.execute(f"SET threads = {params.threads}")
         connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("SET enable_progress_bar = false")
         try:
             connection.execute(f"CREATE VIEW scores AS SELECT * FROM {_source(path)}")
             _refuse_missing(connection, path)

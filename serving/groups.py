@@ -60,6 +60,7 @@ def _read(path: Path, columns: Sequence[str]) -> pa.Table:
         f"read_csv('{name}', all_varchar = true, header = true)" if path.suffix == ".csv" else f"read_parquet('{name}')"
     )
     with duckdb.connect() as connection:
+        connection.execute("SET enable_progress_bar = false")
         try:
             connection.execute(f"CREATE VIEW given AS SELECT * FROM {read}")
             there = {row[0] for row in connection.execute("DESCRIBE given").fetchall()}

@@ -278,6 +278,7 @@ def read_answers(plan: Path, campaign: str, channels: tuple[str, ...]) -> Answer
             raise DataError(f"{path}: is not there; `channelwise plan` writes it")
     try:
         with duckdb.connect() as connection:
+            connection.execute("SET enable_progress_bar = false")
             people, contacts, chances = _answer_rows(connection, plan, vectors, campaign, channels)
     except duckdb.Error as error:
         raise DataError(f"{plan}: cannot be read as a plan ({str(error).splitlines()[0]})") from error
