@@ -48,6 +48,7 @@ class Channel(Section):
     unit_cost: NonNegative = 0.0
     consent: bool
     records: list[str] = []
+    machine_open_seconds: NonNegative | None = None
 
     @property
     def outbound(self) -> bool:
@@ -97,6 +98,14 @@ class EventsNamed(Section):
     channels: list[str] = []
     categories: list[str] = []
     transactional: bool | None = None
+
+
+class Answers(Section):
+    """By which habits opens count as a machine's and not as a person's."""
+
+    machine_open_sends: Count
+    machine_open_share: Share
+    machine_open_spread: Share
 
 
 class Features(Section):
@@ -212,6 +221,7 @@ class Params(Section):
     kinds: dict[str, Role]
     tables: Tables
     check: Check
+    answers: Answers
     features: Features
     training: Training
     promotion: Promotion
