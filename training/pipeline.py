@@ -28,6 +28,7 @@ from training import fitting, judging
 from training.columns import select_columns
 from training.evaluation import Judged, base_rates, evaluate
 from training.fitting import Models, fit_models, refit_models
+from training.held_out import held_out
 from training.logistic import fit_logistic
 from training.policy_value import PolicyValue
 from training.promotion import CHALLENGER, CHAMPION, Verdict, first_verdict, later_verdict
@@ -202,7 +203,9 @@ def _judge(
     parts = {name: study.judging_part(each) for name, each in rows.items() if study.usable[each].any()}
     judged = {name: judging.judge_response(study, models, part, rates, logistic) for name, part in parts.items()}
     first = next(iter(parts))
-    intervals = _intervals(models, parts[first], judged[first], n_actions)
+    parts_held = (study.judging_part(split.choose), parts[first])
+    held = held_out(study, models, parts_held, (None, judged[first].predictors[CHALLENGER]))
+    intervals = fit_intervals(held, n_actions)
     progress("judging", 2, 3)
     preferences = {}
     for head, fitted in ((fitting.CONTACT, models.contact), (fitting.ENGAGEMENT, models.engagement)):
@@ -214,12 +217,6 @@ def _judge(
     counts = {"learn": len(split.learn), "choose": len(split.choose)} | {name: len(each) for name, each in rows.items()}
     verdict = _verdict(study, parts[first], judged[first], champion)
     return _Findings(counts, rates, judged, intervals, preferences, policies, verdict)
-
-
-def _intervals(models: Models, part: Part, judged: Judged, n_actions: int) -> Intervals:
-    stratum = mapped(part.table, models.history.stratum)
-    p = judged.predictors[CHALLENGER]
-    return fit_intervals(p, part.response, part.action, stratum, part.table.customer, n_actions)
 
 
 def _verdict(study: Study, part: Part, judged: Judged, champion: Champion | None) -> Verdict:
