@@ -147,6 +147,8 @@ class Training(Section):
     min_customers_per_leaf: Annotated[int, Field(ge=10)]
     min_rows_per_channel: Count
     overlap_min_share: Share
+    leak_auc: Annotated[float, Field(ge=0.5, le=1)]
+    leak_gain_share: Share
     calibration_bins: Annotated[int, Field(ge=2, le=1_000)]
     profiles: dict[Literal["quick", "default", "thorough"], Profile]
 

@@ -27,8 +27,10 @@ from models.tables import mapped
 from training import fitting, judging
 from training.columns import select_columns
 from training.evaluation import Judged, base_rates, evaluate
+from training.findings import Findings, overlap_of
 from training.fitting import Models, fit_models, refit_models
 from training.held_out import held_out
+from training.leaks import find_leaks
 from training.logistic import fit_logistic
 from training.policy_value import PolicyValue
 from training.promotion import CHALLENGER, CHAMPION, Verdict, first_verdict, later_verdict
@@ -150,6 +152,9 @@ def train_bundle(
     source = source.select(selection.kept)
     study = replace(study, source=source)
     propensity, evidence = weigh_log(study)
+    found = Findings(
+        overlap_of(study, propensity, evidence), decisions.opens, find_leaks(study, study.rows_of(split.learn))
+    )
     learn, choose = study.part(split.learn), study.judging_part(split.choose)
     fingerprints = {"data": fingerprint, "params": _digest(params.model_dump_json())}
     name = f"{params.objective}-{profile}-{_digest(json.dumps(fingerprints) + source.to_json())[:16]}"
@@ -169,7 +174,8 @@ def train_bundle(
         progress("last fit", 1, 1)
     bundle = _bundle(study, models, final, findings, evidence, fingerprints)
     report = _report(study, models, final, bundle, findings, evidence)
-    return TrainingResult(bundle, replace(report, selection=selection), findings.verdict)
+    report = replace(report, selection=selection, findings=found, remarks=tuple(found.lines(params)))
+    return TrainingResult(bundle, report, findings.verdict)
 
 
 @dataclass(frozen=True)
