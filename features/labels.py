@@ -13,12 +13,11 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from contract.kinds import OPENED, SENT, Role
+from contract.kinds import SENT, Role
 from contract.params import Params
 from features.engines import CENTS, NUMBERED, Window
 from features.events import US_PER_DAY, Spine
-from features.machine_opens import MACHINE_OPENS, MachineOpens, customers_habits, seconds_of
-from features.permission import PERMITTED
+from features.machine_opens import BY_PEOPLE, MachineOpens, customers_habits, seconds_of
 from features.timeline import Timeline
 
 NONE: Final = -1
@@ -54,7 +53,7 @@ def label(connection: duckdb.DuckDBPyConnection, timeline: Timeline, spine: Spin
     definition and not by observation, and a difference to it is no uplift.
 
     Args:
-        connection: Has what `permit` makes of an intake's views, the tables `NUMBERED` and `MACHINE_OPENS`, and the
+        connection: Has what `permit` and `find_machine_opens` make of an intake's views, the table `NUMBERED`, and the
             table `sends` of `features.spine`.
         timeline: Holds every event from the first decision to the end of the last horizon.
         spine: (n_rows,) decisions; row i is `row` i of the table `sends`.
@@ -160,11 +159,8 @@ def tied_outcomes(connection: duckdb.DuckDBPyConnection, window: Window, params:
     found = connection.sql(f"""
         WITH steps AS (
             SELECT number, epoch_us(occurred_at) AS time_us, kind, channel, campaign_id, send_id, {CENTS} AS cents
-            FROM {PERMITTED} JOIN {NUMBERED} USING (customer_id)
-            LEFT JOIN (SELECT DISTINCT customer_id, channel, occurred_at, true AS by_machine FROM {MACHINE_OPENS})
-            USING (customer_id, channel, occurred_at)
-            WHERE {window.sql} AND (kind <> '{OPENED}' OR by_machine IS NULL)
-              AND ({is_answer} OR {is_counted}) AND (send_id IS NOT NULL OR campaign_id IS NOT NULL)),
+            FROM {BY_PEOPLE} JOIN {NUMBERED} USING (customer_id)
+            WHERE {window.sql} AND ({is_answer} OR {is_counted}) AND (send_id IS NOT NULL OR campaign_id IS NOT NULL)),
         named AS (
             SELECT number, send_id, time_us, min(row) AS row FROM sends
             WHERE send_id IS NOT NULL AND kind = '{SENT}' GROUP BY ALL),

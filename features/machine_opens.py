@@ -25,6 +25,9 @@ from features.permission import PERMITTED
 MACHINE_OPENS: Final = "machine_opens"
 """Temporary table (customer_id, channel, occurred_at, rule): moments at which a machine opened."""
 
+BY_PEOPLE: Final = "interactions_by_people"
+"""Temporary view with the columns of `interactions`: the permitted rows without those opens."""
+
 _NOWHERE: Final = -1
 _NOBODY: Final = read_only(np.zeros(0, np.int64))
 
@@ -126,9 +129,13 @@ def _mark(first_customer, columns, codes, kept):  # type: ignore[no-untyped-def]
 
 
 def find_machine_opens(connection: duckdb.DuckDBPyConnection, window: Window, params: Params) -> tuple[OpensFound, ...]:
-    """Make the table `MACHINE_OPENS` of the permitted opens in the window, by all rules; what was found per channel."""
+    """Make `MACHINE_OPENS` of the permitted opens in the window, by all rules, and `BY_PEOPLE`; what was found."""
     rows = machine_opens_sql(params, PERMITTED, window.sql)
     connection.execute(f"CREATE OR REPLACE TEMP TABLE {MACHINE_OPENS} AS {rows}")
+    connection.execute(f"""
+        CREATE OR REPLACE TEMP VIEW {BY_PEOPLE} AS SELECT shown.* FROM {PERMITTED} AS shown
+        LEFT JOIN (SELECT DISTINCT customer_id, channel, occurred_at, true AS by_machine FROM {MACHINE_OPENS})
+        USING (customer_id, channel, occurred_at) WHERE kind <> '{OPENED}' OR by_machine IS NULL""")  # noqa: S608
     seen = f"(FROM {PERMITTED} WHERE {window.sql})"
     return count_opens(connection, params, seen, MACHINE_OPENS)
 

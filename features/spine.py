@@ -15,7 +15,7 @@ from contract.params import Params
 from features.engines import CAMPAIGNS, NUMBERED, Source, bounded, create_from_arrow, number_customers
 from features.events import NO_ACTION, NO_CATEGORY, Codebook, Spine
 from features.labels import horizon_us, label
-from features.machine_opens import MACHINE_OPENS, find_machine_opens
+from features.machine_opens import BY_PEOPLE, MACHINE_OPENS, find_machine_opens
 from features.permission import UNPROFILED, permit
 from features.timeline import Timeline
 
@@ -89,7 +89,7 @@ def decision_spine(intake: Source, timeline: Timeline, params: Params) -> Decisi
     )
     opens = find_machine_opens(connection, timeline.window, params)
     labels = label(connection, timeline, spine, params)
-    connection.execute(f"DROP TABLE sends; DROP TABLE {MACHINE_OPENS}")
+    connection.execute(f"DROP TABLE sends; DROP VIEW {BY_PEOPLE}; DROP TABLE {MACHINE_OPENS}")
     return Decisions(
         spine=spine,
         propensity=_numbers(kept, "propensity", np.float64),
