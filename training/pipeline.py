@@ -29,6 +29,7 @@ from training.columns import select_columns
 from training.evaluation import Judged, base_rates, evaluate
 from training.findings import Findings, overlap_of
 from training.fitting import Models, fit_models, refit_models
+from training.groups import GroupCalibration, group_calibrations, groupings
 from training.held_out import held_out
 from training.leaks import find_leaks
 from training.logistic import fit_logistic
@@ -174,6 +175,7 @@ def train_bundle(
         progress("last fit", 1, 1)
     bundle = _bundle(study, models, final, findings, evidence, fingerprints)
     report = _report(study, models, final, bundle, findings, evidence)
+    found = replace(found, groups=findings.groups)
     report = replace(report, selection=selection, findings=found, remarks=tuple(found.lines(params)))
     return TrainingResult(bundle, report, findings.verdict)
 
@@ -189,6 +191,7 @@ class _Findings:
     preferences: dict[str, judging.PreferenceQuality]
     policies: tuple[PolicyValue, ...]
     verdict: Verdict
+    groups: tuple[GroupCalibration, ...]
 
 
 def _judge(
@@ -222,7 +225,17 @@ def _judge(
     progress("judging", 3, 3)
     counts = {"learn": len(split.learn), "choose": len(split.choose)} | {name: len(each) for name, each in rows.items()}
     verdict = _verdict(study, parts[first], judged[first], champion)
-    return _Findings(counts, rates, judged, intervals, preferences, policies, verdict)
+    groups = _groups(study, models, parts[first], judged[first])
+    return _Findings(counts, rates, judged, intervals, preferences, policies, verdict, groups)
+
+
+def _groups(study: Study, models: Models, part: Part, judged: Judged) -> tuple[GroupCalibration, ...]:
+    training, levels = study.params.training, study.source.levels
+    ways = list(groupings(part.table, part.action, study.actions, models.history, levels))
+    customer = part.table.customer
+    return group_calibrations(
+        judged, CHALLENGER, ways, customer, training.calibration_bins, training.calibration_tolerance
+    )
 
 
 def _verdict(study: Study, part: Part, judged: Judged, champion: Champion | None) -> Verdict:
