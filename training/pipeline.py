@@ -318,6 +318,7 @@ def _report(
     counts = np.bincount(decisions.spine.action, minlength=n_actions)
     responses = np.bincount(decisions.spine.action, weights=decisions.response, minlength=n_actions)
     bins = study.params.training.calibration_bins
+    trees = (models.response, final.response, final.contact, final.engagement)
     return TrainingReport(
         objective=study.params.objective,
         model_version=bundle.model_version,
@@ -339,8 +340,8 @@ def _report(
             "calibration": models.calibration.kind,
             "contact_trees": models.contact.trees,
             "engagement_trees": models.engagement.trees,
-            "undone_splits": final.response.undone_splits,
-            "fewest_customers": final.response.fewest_customers,
+            "undone_splits": sum(each.undone_splits for each in trees),
+            "fewest_customers": min(each.fewest_customers for each in trees if each.fewest_customers is not None),
             "seed": study.params.seed,
             "max_decisions": study.profile.max_decisions,
         },
