@@ -10,7 +10,7 @@ from contract.opens import OpensFound
 from contract.params import Params
 from models.artefact import Floats
 from models.evidence import Evidence
-from training.groups import GroupCalibration
+from training.group_calibration import GroupCalibration
 from training.leaks import Leak
 from training.study import Study
 

@@ -29,7 +29,7 @@ from training.columns import select_columns
 from training.evaluation import Judged, base_rates, evaluate
 from training.findings import Findings, overlap_of
 from training.fitting import Models, fit_models, refit_models
-from training.groups import GroupCalibration, group_calibrations, groupings
+from training.group_calibration import GroupCalibration, group_calibrations, groupings
 from training.held_out import held_out
 from training.leaks import find_leaks
 from training.logistic import fit_logistic

@@ -9,7 +9,7 @@ from models.intervals import History
 from models.tables import Table
 from training.evaluation import Judged
 from training.findings import Findings
-from training.groups import calibrated_group, group_calibrations, groupings
+from training.group_calibration import calibrated_group, group_calibrations, groupings
 
 BINS, TOLERANCE = 15, 0.01
 
