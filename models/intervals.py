@@ -26,8 +26,7 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit
-from scipy.stats import norm
+from scipy.special import expit, ndtri
 
 from models.artefact import Artefact, Floats, Ints
 from models.calibration import logit
@@ -63,7 +62,7 @@ class Intervals(Artefact):
     shared: float = 0.0
 
     def response(self, probability: Floats, action: Ints, stratum: Ints, level: float) -> tuple[Floats, Floats]:
-        """Lower and upper bound of the response, each (n,), that hold with probability `level`."""
+        """Lower and upper bound of the response that hold with probability `level`; the arrays are broadcast."""
         reach = _quantile(level) * np.array(self.tau)[action, stratum]
         centre = logit(probability)
         lower: Floats = np.minimum(expit(centre - reach), probability)
@@ -87,7 +86,7 @@ class Intervals(Artefact):
 
 
 def _quantile(level: float) -> float:
-    return float(norm.ppf(0.5 + level / 2))
+    return float(ndtri(0.5 + level / 2))
 
 
 @dataclass(frozen=True)

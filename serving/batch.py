@@ -120,7 +120,6 @@ class BlockScorer:
     costs: Floats
     stamp: Stamp
     category: int
-    threads: int
 
     def __post_init__(self) -> None:
         self.unknown = 0
@@ -131,9 +130,8 @@ class BlockScorer:
         """Scores and engagement preferences of the customers `ids`, in ascending order of their ids."""
         numbers = self.timeline.customers_of(ids)
         order = np.argsort(numbers, kind="stable")
-        spine = self.scorer.rows(numbers[order], self.stamp.as_of_us, self.category)
-        matrix = self.scorer.features.matrix(self.timeline, spine, self.customers, threads=self.threads)
-        predictions = in_order(self.scorer.predict(matrix), np.argsort(order, kind="stable"))
+        found = self.scorer.score(self.timeline, numbers[order], self.customers, self.stamp.as_of_us, self.category)
+        predictions = in_order(found, np.argsort(order, kind="stable"))
         predictions = self._with_values(predictions, ids)
         access = self._marked(self.rule.access(ids), numbers)
         self.eligible += access.eligible.sum(axis=0)
