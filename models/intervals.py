@@ -38,7 +38,8 @@ GROUP_CUSTOMERS: Final = 200
 """Customers of whose mean an interval speaks."""
 
 _LEVELS: Final = 10
-_PRIOR_SCALE, _PRIOR_SCALE_CUSTOMERS = 0.1, 0.5
+_PRIOR_SCALE, _PRIOR_SCALE_CUSTOMERS = 0.05, 0.5
+"""Logits: half of a calibrated model's errors are thought to be below 5 % of the odds; customers' below half of them."""
 
 
 class History(Artefact):
@@ -56,10 +57,14 @@ class History(Artefact):
 
 
 class Intervals(Artefact):
-    """Standard deviation τ of the logit error by action (rows) and stratum (columns), and that of the part shared."""
+    """Standard deviations of the logit error, by action (rows) and stratum (columns).
+
+    tau: of all of it; own: of what an action does not share with the others; shared: of what they share.
+    """
 
     tau: tuple[tuple[float, ...], ...]
-    shared: float = 0.0
+    own: tuple[tuple[float, ...], ...]
+    shared: float
 
     def response(self, probability: Floats, action: Ints, stratum: Ints, level: float) -> tuple[Floats, Floats]:
         """Lower and upper bound of the response that hold with probability `level`; the arrays are broadcast."""
@@ -73,14 +78,10 @@ class Intervals(Artefact):
         self, contacted: Floats, alone: Floats, action: Ints, stratum: Ints, level: float
     ) -> tuple[Floats, Floats]:
         """Lower and upper bound of contacted − alone, each (n,), by the delta method, with what is shared apart."""
-        variance, shared = np.array(self.tau) ** 2, self.shared**2
+        own = np.array(self.own)
         slope, slope_alone = contacted * (1 - contacted), alone * (1 - alone)
-        error = np.sqrt(
-            shared * (slope - slope_alone) ** 2
-            + (variance[action, stratum] - shared) * slope**2
-            + (variance[0, stratum] - shared) * slope_alone**2
-        )
-        reach = _quantile(level) * error
+        apart = np.hypot(own[action, stratum] * slope, own[0, stratum] * slope_alone)
+        reach = _quantile(level) * np.hypot(apart, self.shared * (slope - slope_alone))
         uplift = contacted - alone
         return np.maximum(uplift - reach, -1.0), np.minimum(uplift + reach, 1.0)
 
@@ -111,17 +112,23 @@ def fit_intervals(held: HeldOut, n_actions: int) -> Intervals:
     """The intervals that held-out decisions support. Less history never narrows an interval."""
     p = np.clip(held.probability, 1e-6, 1 - 1e-6)
     z, v = held.outcome.astype(np.float64) - p, p * (1 - p)
-    campaign = paired(z, v, held.campaign * n_actions + held.action, held.customer)
-    drift = campaign.posterior(_PRIOR_SCALE)
-    by_action = [campaign.among(campaign.unit % n_actions == a).near(drift.mean) for a in range(n_actions)]
-    by_stratum = [_within(held, z, v, s, n_actions).near(drift.mean) for s in range(len(STRATA))]
-    level = _of_levels(held, z, v, n_actions)
-    variance = np.outer(by_action, by_stratum) / drift.mean + level.mean + _between_customers(held, z, v)
-    tau2 = raised(variance, float(np.hypot(drift.error, level.error)))
-    tau2 = np.maximum.accumulate(tau2[:, ::-1], axis=1)[:, ::-1]
     shared = paired(z, v, held.campaign, held.customer, held.action).posterior(_PRIOR_SCALE)
-    tau = tuple(tuple(float(t) for t in row) for row in np.sqrt(tau2))
-    return Intervals(tau=tau, shared=float(np.sqrt(min(shared.mean, float(tau2.min())))))
+    campaign = paired(z, v, held.campaign * n_actions + held.action, held.customer)
+    drift = campaign.posterior(_PRIOR_SCALE, less=shared.mean)
+    whole = shared.mean + drift.mean
+    by_action = [campaign.among(campaign.unit % n_actions == a).near(whole) / whole for a in range(n_actions)]
+    by_stratum = [_within(held, z, v, s, n_actions).near(whole) / whole for s in range(len(STRATA))]
+    level = _of_levels(held, z, v, n_actions)
+    own = np.outer(by_action, by_stratum) * drift.mean + level.mean + _between_customers(held, z, v)
+    apart = raised(own, float(np.hypot(drift.error, level.error)))
+    tau2 = raised(own + shared.mean, float(np.linalg.norm([shared.error, drift.error, level.error])))
+    return Intervals(tau=_deviations(tau2), own=_deviations(apart), shared=float(np.sqrt(shared.mean)))
+
+
+def _deviations(variance: Floats) -> tuple[tuple[float, ...], ...]:
+    """Roots of variances (actions, strata), none of a stratum below that of customers of whom more is known."""
+    widened = np.maximum.accumulate(variance[:, ::-1], axis=1)[:, ::-1]
+    return tuple(tuple(row) for row in np.sqrt(widened).tolist())
 
 
 def _within(held: HeldOut, z: Floats, v: Floats, stratum: int, n_actions: int) -> Pairs:

@@ -129,8 +129,8 @@ def test_newcomers_get_wider_intervals_where_history_tells_much():
 def test_what_actions_share_leaves_the_uplift_narrow():
     tau = ((0.3,) * 3,) * 2
     p, alone, zero = np.array([0.2]), np.array([0.18]), np.zeros(1, np.int64)
-    apart = Intervals(tau=tau).uplift(p, alone, zero + 1, zero, 0.9)
-    shared = Intervals(tau=tau, shared=0.3).uplift(p, alone, zero + 1, zero, 0.9)
+    apart = Intervals(tau=tau, own=tau, shared=0.0).uplift(p, alone, zero + 1, zero, 0.9)
+    shared = Intervals(tau=tau, own=((0.01,) * 3,) * 2, shared=0.3).uplift(p, alone, zero + 1, zero, 0.9)
     assert shared[1] - shared[0] < 0.2 * (apart[1] - apart[0])
 
 
