@@ -39,7 +39,7 @@ GROUP_CUSTOMERS: Final = 200
 
 _LEVELS: Final = 10
 _PRIOR_SCALE, _PRIOR_SCALE_CUSTOMERS = 0.05, 0.5
-"""Logits: half of a calibrated model's errors are thought to be below 5 % of the odds; customers' below half of them."""
+"""Logits: a model's errors are thought to be below 5 % of the odds as often as above; customers differ by half."""
 
 
 class History(Artefact):
