@@ -20,6 +20,7 @@ from features.timeline import UNKNOWN_CUSTOMER, Timeline
 from serving.scorer import Scorer
 from serving.scores import (
     ENGAGEMENT_SCHEMA,
+    NOT_PROFILED,
     SCORE_SCHEMA,
     Access,
     Floats,
@@ -27,13 +28,13 @@ from serving.scores import (
     Stamp,
     engagement_table,
     in_order,
+    marked,
     score_table,
 )
 
 FORMATS: Final = (".parquet", ".csv")
 UNKNOWN: Final = "unknown customer"
 NO_HISTORY: Final = "no history"
-NOT_PROFILED: Final = "no consent to profiling: scored as the population"
 
 
 @dataclass(frozen=True)
@@ -152,8 +153,6 @@ class BlockScorer:
         silent = ~unknown & ~refusing & (events == 0)
         self.unknown += int(unknown.sum())
         self.no_history += int(silent.sum())
-        reason = access.reason.copy()
         for rows, word in ((unknown, UNKNOWN), (refusing, NOT_PROFILED), (silent, NO_HISTORY)):
-            free = rows[:, None] & access.eligible
-            reason[free] = word
-        return Access(access.eligible, reason)
+            access = marked(access, rows, word)
+        return access
