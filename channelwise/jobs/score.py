@@ -21,13 +21,17 @@ from models.evidence import Evidence
 from models.forest import prepare
 from serving.batch import BlockScorer, Outputs, write_scores
 from serving.eligibility import Eligibility
+from serving.eligibility_files import Beside, Refusals, eligibility_beside
 from serving.scorer import Scorer
 from serving.scores import Stamp
 
 
 @dataclass(frozen=True)
 class ScoreRequest:
-    """What to score: an audience file, for a campaign, at a moment (UTC), into `out`."""
+    """What to score: an audience file, for a campaign, at a moment (UTC), into `out`.
+
+    planned: earlier plans whose contacts count until they are sent. all_reasons: whether every refusal is named.
+    """
 
     data: Place
     audience: Path
@@ -35,6 +39,8 @@ class ScoreRequest:
     as_of: datetime
     out: Path
     quarantine: Path | None
+    planned: tuple[Path, ...] = ()
+    all_reasons: bool = False
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,8 @@ class ScoreSummary:
     """What a scoring found; `notes` are the remarks of the checks."""
 
     outputs: Outputs
+    eligibility: Beside
+    refusals: Refusals
     customers: int
     unknown: int
     no_history: int
@@ -88,12 +96,21 @@ def run_score(
     category = _campaign_category(intake, request.campaign_id)
     compiled(progress, prepare)
     scorer = Scorer.of(bundle, params, threads=params.threads)
-    with timeline_of(intake, params, progress, scorer.features.codebook) as timeline:
-        block = _block_scorer(scorer, timeline, intake, request, category, params)
-        ids = _audience_ids(intake)
-        write_scores(ids, params.resources.block_customers, block.score, outputs, progress)
+    ids = _audience_ids(intake)
+    rule = Eligibility(
+        intake.connection, params, request.as_of, request.campaign_id, planned=request.planned, audience=ids
+    )
+    size = params.resources.block_customers
+    with (
+        timeline_of(intake, params, progress, scorer.features.codebook) as timeline,
+        eligibility_beside(request.out, rule, size, progress, request.all_reasons) as refusals,
+    ):
+        block = _block_scorer(scorer, timeline, intake, rule, request, category, params)
+        write_scores(ids, size, block.score, outputs, progress)
     return ScoreSummary(
         outputs=outputs,
+        eligibility=Beside.of(request.out),
+        refusals=refusals,
         customers=len(ids),
         unknown=block.unknown,
         no_history=block.no_history,
@@ -105,7 +122,13 @@ def run_score(
 
 
 def _block_scorer(
-    scorer: Scorer, timeline: Timeline, intake: Intake, request: ScoreRequest, category: str | None, params: Params
+    scorer: Scorer,
+    timeline: Timeline,
+    intake: Intake,
+    rule: Eligibility,
+    request: ScoreRequest,
+    category: str | None,
+    params: Params,
 ) -> BlockScorer:
     stamp = Stamp(request.campaign_id, kept_window(request.as_of, params).until_us, scorer.bundle.model_version)
     values = intake.connection.execute("SELECT customer_id, value FROM audience WHERE value IS NOT NULL").fetchall()
@@ -115,7 +138,7 @@ def _block_scorer(
         customers=scorer.features.demographic.table(intake, timeline),
         unprofiled=unprofiled_customers(intake.connection, timeline.ids),
         values=dict(values),
-        rule=Eligibility(intake.connection, params, request.as_of),
+        rule=rule,
         costs=np.array([params.channels[name].unit_cost for name in params.outbound]),
         stamp=stamp,
         category=category_of(timeline.codebook, category),
