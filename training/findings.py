@@ -39,9 +39,15 @@ class Overlap:
         """The figures in one line."""
         return (
             f"{self.decisions:,} decisions stand for {self.effective_size:,.0f} drawn evenly; "
-            f"{self.in_overlap:.0%} have overlap; {self.logged:.0%} of propensities logged, the rest estimated; the "
-            f"least is {self.least:.4f}; the heaviest hundredth bears {self.tail:.0%} of the weight"
+            f"{self.in_overlap:.0%} have overlap; propensities {self._source}, the least {self.least:.4f}; the heaviest "
+            f"hundredth bears {self.tail:.0%} of the weight"
         )
+
+    @property
+    def _source(self) -> str:
+        if self.logged in (0.0, 1.0):
+            return "logged" if self.logged else "estimated"
+        return f"logged for {self.logged:.0%}, else estimated"
 
 
 @dataclass(frozen=True)
@@ -75,19 +81,11 @@ def _groups(groups: Sequence[GroupCalibration]) -> Iterator[str]:
             )
     few = [each for each in groups if not each.tells]
     if few:
-        least = max(each.least_rows for each in few)
+        least = sorted(each.least_rows for each in few)
         yield (
-            f"calibration of {len(few)} of {len(groups)} groups cannot be told: they have fewer decisions than it "
-            f"takes, up to {least:,} (the smallest that can: {_smallest(telling)})"
+            f"calibration of {len(few)} of {len(groups)} groups cannot be told: it takes {least[0]:,} to {least[-1]:,} "
+            "decisions, by their rate of responses, before chance makes less than training.calibration_tolerance"
         )
-
-
-def _smallest(telling: Sequence[GroupCalibration]) -> str:
-    """The group that needs fewest rows among those that have enough."""
-    if not telling:
-        return "none"
-    each = min(telling, key=lambda group: group.rows)
-    return f"{each.group} with {each.rows:,} of {each.least_rows:,} needed"
 
 
 def overlap_of(study: Study, propensity: Floats, evidence: tuple[Evidence, ...]) -> tuple[Overlap, ...]:

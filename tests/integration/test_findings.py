@@ -76,4 +76,4 @@ def test_a_missing_log_is_estimated_and_its_overlap_shown(tmp_path):
     assert {each.verdict for each in evidence} <= {"adjusted", "associational"}
     overlap = overlap_of(study, propensity, evidence)
     assert all(each.logged == 0 and np.isfinite(each.effective_size) for each in overlap)
-    assert all("the rest estimated" in each.text for each in overlap)
+    assert all("propensities estimated" in each.text for each in overlap)
