@@ -39,8 +39,8 @@ class Overlap:
         """The figures in one line."""
         return (
             f"{self.decisions:,} decisions stand for {self.effective_size:,.0f} drawn evenly; "
-            f"{self.in_overlap:.0%} have overlap; propensities {self._source}, the least {self.least:.4f}; the heaviest "
-            f"hundredth bears {self.tail:.0%} of the weight"
+            f"{self.in_overlap:.0%} have overlap; propensities {self._source}, the least {self.least:.4f}; "
+            f"the heaviest hundredth bears {self.tail:.0%} of the weight"
         )
 
     @property
