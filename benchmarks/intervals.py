@@ -1,7 +1,7 @@
 """How often nominal 90 % intervals hold on simulated retailers whose truth is known, per channel; judges no plan.
 
 python -m benchmarks.intervals [--customers 6000] [--seeds 2] [--first-seed 1] [--mechanisms low_rank cells]
-[--profile quick]. Groups of a channel err together in one world, so that a channel needs many worlds. The last line is
+[--profile quick] [--threads 1]. Groups of a channel err together in one world, so that a channel needs many worlds. The last line is
 JSON.
 """
 
@@ -82,8 +82,9 @@ def main() -> None:
     parser.add_argument("--first-seed", type=int, default=1)
     parser.add_argument("--mechanisms", nargs="+", default=["low_rank", "cells"])
     parser.add_argument("--profile", default="quick")
+    parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
-    params = load_params()
+    params = load_params(assignments=[f"threads={options.threads}"])
     worlds: dict[str, list[World]] = {}
     for mechanism in options.mechanisms:
         for seed in range(options.first_seed, options.first_seed + options.seeds):
