@@ -1,8 +1,8 @@
 """How often nominal 90 % intervals hold on simulated retailers whose truth is known, per channel; judges no plan.
 
 python -m benchmarks.intervals [--customers 6000] [--seeds 2] [--first-seed 1] [--mechanisms low_rank cells]
-[--profile quick] [--threads 1]. Groups of a channel err together in one world, so that a channel needs many worlds. The last line is
-JSON.
+[--profile quick] [--threads 1]. Groups of a channel err together in one world, so that a channel needs many worlds.
+The last line is JSON.
 """
 
 import argparse
