@@ -21,6 +21,7 @@ from features.timeline import Timeline
 from models.artefact import Floats
 from models.bundle import CONTACT, ENGAGEMENT, JUDGED, RESPONSE, Bundle, Manifest, Preference, Window
 from models.evidence import Evidence
+from models.forecast_error import ForecastError, HeldOut, fit_forecast_error
 from models.intervals import Intervals, fit_intervals
 from models.preference import FittedPreference
 from models.tables import mapped
@@ -188,6 +189,7 @@ class _Findings:
     rates: Floats
     judged: dict[str, Judged]
     intervals: Intervals
+    forecast_error: ForecastError
     preferences: dict[str, judging.PreferenceQuality]
     policies: tuple[PolicyValue, ...]
     verdict: Verdict
@@ -215,6 +217,7 @@ def _judge(
     parts_held = (study.judging_part(split.choose), parts[first])
     held = held_out(study, models, parts_held, (None, judged[first].predictors[CHALLENGER]))
     intervals = fit_intervals(held, n_actions)
+    error = fit_forecast_error([_held_out(models, part, judged[name]) for name, part in parts.items()])
     progress("judging", 2, 3)
     preferences = {}
     for head, fitted in ((fitting.CONTACT, models.contact), (fitting.ENGAGEMENT, models.engagement)):
@@ -226,7 +229,7 @@ def _judge(
     counts = {"learn": len(split.learn), "choose": len(split.choose)} | {name: len(each) for name, each in rows.items()}
     verdict = _verdict(study, parts[first], judged[first], champion)
     groups = _groups(study, models, parts[first], judged[first])
-    return _Findings(counts, rates, judged, intervals, preferences, policies, verdict, groups)
+    return _Findings(counts, rates, judged, intervals, error, preferences, policies, verdict, groups)
 
 
 def _groups(study: Study, models: Models, part: Part, judged: Judged) -> tuple[GroupCalibration, ...]:
@@ -235,6 +238,18 @@ def _groups(study: Study, models: Models, part: Part, judged: Judged) -> tuple[G
     customer = part.table.customer
     return group_calibrations(
         judged, CHALLENGER, ways, customer, training.calibration_bins, training.calibration_tolerance
+    )
+
+
+def _held_out(models: Models, part: Part, judged: Judged) -> HeldOut:
+    return HeldOut(
+        probability=judged.predictors[CHALLENGER],
+        response=part.response,
+        action=part.action,
+        campaign=part.decisions.campaign[part.rows].astype(np.int64),
+        customer=part.table.customer,
+        worth_eur=mapped(part.table, models.margin.expected),
+        margin_eur=part.margin_eur,
     )
 
 
@@ -280,6 +295,7 @@ def _bundle(
         history=final.history,
         response_calibration=final.calibration,
         intervals=findings.intervals,
+        forecast_error=findings.forecast_error,
         contact=_preference(study, final.contact, params.outbound),
         engagement=_preference(study, final.engagement, tuple(params.channels)),
         margin=final.margin,

@@ -1,7 +1,7 @@
 """The job that scores an audience: puts intake, features and serving together; shows nothing and trains nothing."""
 
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +22,12 @@ from models.forest import prepare
 from serving.batch import BlockScorer, Outputs, write_scores
 from serving.eligibility import Eligibility
 from serving.eligibility_files import Beside, Refusals, eligibility_beside
+from serving.opt_outs import opt_out_rates
+from serving.outlook import Outlook
 from serving.scorer import Scorer
 from serving.scores import Stamp
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,7 @@ def run_score(
         eligibility_beside(request.out, rule, size, progress, request.all_reasons) as refusals,
     ):
         block = _block_scorer(scorer, timeline, intake, rule, request, category, params)
+        outputs = replace(outputs, outlook_json=_outlook(bundle, intake, block.stamp, params).as_json())
         write_scores(ids, size, block.score, outputs, progress)
     return ScoreSummary(
         outputs=outputs,
@@ -142,6 +147,20 @@ def _block_scorer(
         costs=np.array([params.channels[name].unit_cost for name in params.outbound]),
         stamp=stamp,
         category=category_of(timeline.codebook, category),
+    )
+
+
+def _outlook(bundle: Bundle, intake: Intake, stamp: Stamp, params: Params) -> Outlook:
+    manifest = bundle.manifest
+    as_of = EPOCH + timedelta(microseconds=stamp.as_of_us)
+    return Outlook(
+        campaign_id=stamp.campaign_id,
+        as_of=as_of,
+        model_version=stamp.model_version,
+        objective=manifest.objective_name,
+        horizon_days=manifest.objective.horizon_days,
+        forecast_error=manifest.forecast_error,
+        opt_outs=opt_out_rates(intake.connection, params, as_of),
     )
 
 

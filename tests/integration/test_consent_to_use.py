@@ -59,7 +59,7 @@ def outputs(data: Path, campaign: str, folder: Path) -> dict[str, bytes]:
     bundle.save(folder / "bundle")
     scores = folder / "scores.parquet"
     run_score(ScoreRequest(data, data / "audience.parquet", campaign, CONFIG.end, scores, None), bundle, PARAMS, silent)
-    make_plan(scores, folder / "plan.parquet", PARAMS, limits_of(PARAMS, 60.0, {}), silent)
+    make_plan(scores, folder / "plan.parquet", PARAMS, limits_of(PARAMS, 60.0, {}))
     files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 

@@ -14,7 +14,8 @@ def test_a_channel_holds_as_often_as_its_groups_lie_within_their_bounds():
     p = np.linspace(0.05, 0.4, CUSTOMERS)
     truth = np.column_stack([np.full(CUSTOMERS, 0.03), *[p + 0.01 * at for at in range(6)]])
     ids = np.array([f"c{i:06d}" for i in range(CUSTOMERS)], dtype=object)
-    known = Truth(ids, CHANNELS, (), truth, truth, np.zeros(7), truth[:, 1:], truth[:, :1])
+    none = truth[:, 1:]
+    known = Truth(ids, CHANNELS, (), truth, truth, np.zeros(7), answer=none, engagement=truth[:, :1], opt_out=none)
     shuffled = np.random.default_rng(0).permutation(CUSTOMERS)
     scores = pa.table(
         {
