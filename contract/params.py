@@ -39,6 +39,7 @@ class Channel(Section):
     unit_cost: NonNegative = 0.0
     consent: bool
     records: list[str] = []
+    machine_open_seconds: NonNegative | None = None
 
     @property
     def outbound(self) -> bool:
@@ -91,6 +92,14 @@ class EventsNamed(Section):
     transactional: bool | None = None
 
 
+class Answers(Section):
+    """By which habits opens count as a machine's and not as a person's."""
+
+    machine_open_sends: Count
+    machine_open_share: Share
+    machine_open_spread: Share
+
+
 class Features(Section):
     """What the features look back on, and what is added to or taken from the default ones."""
 
@@ -130,7 +139,10 @@ class Training(Section):
     min_customers_per_leaf: Annotated[int, Field(ge=10)]
     min_rows_per_channel: Count
     overlap_min_share: Share
+    leak_auc: Annotated[float, Field(ge=0.5, le=1)]
+    leak_gain_share: Share
     calibration_bins: Annotated[int, Field(ge=2, le=1_000)]
+    calibration_tolerance: Positive
     profiles: dict[Literal["quick", "default", "thorough"], Profile]
 
 
@@ -249,6 +261,7 @@ class Params(Section):
     kinds: dict[str, Role]
     tables: Tables
     check: Check
+    answers: Answers
     features: Features
     training: Training
     promotion: Promotion

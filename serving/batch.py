@@ -21,6 +21,7 @@ from serving.outlook import outlook_file
 from serving.scorer import Scorer
 from serving.scores import (
     ENGAGEMENT_SCHEMA,
+    NOT_PROFILED,
     SCORE_SCHEMA,
     Access,
     Floats,
@@ -28,6 +29,7 @@ from serving.scores import (
     Stamp,
     engagement_table,
     in_order,
+    marked,
     score_table,
 )
 
@@ -111,13 +113,14 @@ class AccessRule(Protocol):
 class BlockScorer:
     """Everything that one scoring needs for any block of its audience; counts what it meets on the way.
 
-    customers: what the demographic columns hold, by customer number. values: EUR a response is worth, by customer id,
-    where the audience says so.
+    customers: what the demographic columns hold, by customer number. unprofiled: (n_customers,), whose history may not
+    be used. values: EUR a response is worth, by customer id, where the audience says so.
     """
 
     scorer: Scorer
     timeline: Timeline
     customers: Customers
+    unprofiled: npt.NDArray[np.bool_]
     values: Mapping[str, float]
     rule: AccessRule
     costs: Floats
@@ -151,11 +154,10 @@ class BlockScorer:
         """Customers of whom little is known say so where no rule has a reason already."""
         unknown = numbers == UNKNOWN_CUSTOMER
         events = self.timeline.offsets[numbers + 1] - self.timeline.offsets[np.maximum(numbers, 0)]
-        silent = ~unknown & (events == 0)
+        refusing = ~unknown & np.append(self.unprofiled, False)[numbers]
+        silent = ~unknown & ~refusing & (events == 0)
         self.unknown += int(unknown.sum())
         self.no_history += int(silent.sum())
-        reason = access.reason.copy()
-        for rows, word in ((unknown, UNKNOWN), (silent, NO_HISTORY)):
-            free = rows[:, None] & access.eligible
-            reason[free] = word
-        return Access(access.eligible, reason)
+        for rows, word in ((unknown, UNKNOWN), (refusing, NOT_PROFILED), (silent, NO_HISTORY)):
+            access = marked(access, rows, word)
+        return access

@@ -92,6 +92,17 @@ class Access:
     reason: npt.NDArray[np.object_]
 
 
+NOT_PROFILED: Final = "no consent to profiling: scored as the population"
+"""Reason of customers whose history may not be used, where no rule closes the channel."""
+
+
+def marked(access: Access, rows: npt.NDArray[np.bool_], word: str) -> Access:
+    """The same access; customers of `rows` (n,) say `word` on open channels."""
+    reason = access.reason.copy()
+    reason[rows[:, None] & access.eligible] = word
+    return Access(access.eligible, reason)
+
+
 def over_open_channels(preference: Floats, open_channels: npt.NDArray[np.bool_]) -> Floats:
     """`preference` (n, k) renormalised over each customer's open channels; over all where none is open.
 

@@ -13,7 +13,7 @@ _SETS = {"out_of_time": "later decisions", "out_of_customer": "customers never t
 
 def card_text(report: TrainingReport) -> str:
     """The card as plain text, lines of at most about 110 characters."""
-    parts = [_heading, _rows, _rates, _evaluation, _preferences, _policies, _evidence]
+    parts = [_heading, _rows, _rates, _evaluation, _preferences, _policies, _evidence, _remarks]
     lines = [line for part in parts for line in (*part(report), "")]
     return "\n".join([*lines, f"Verdict: {report.verdict.text}", ""])
 
@@ -108,3 +108,9 @@ def _evidence(report: TrainingReport) -> Iterator[str]:
     yield "What the log can carry"
     for each in report.evidence:
         yield f"  {each.action:14}{each.verdict:14}{each.reason}"
+
+
+def _remarks(report: TrainingReport) -> Iterator[str]:
+    yield "About the data"
+    for each in report.remarks or ("nothing further was found",):
+        yield from wrap(each, 110, initial_indent="  ", subsequent_indent="    ")

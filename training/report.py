@@ -7,6 +7,7 @@ from typing import Any
 from features.selection import Selection
 from models.evidence import Evidence
 from training.evaluation import Report
+from training.findings import Findings
 from training.judging import PreferenceQuality
 from training.policy_value import PolicyValue
 from training.promotion import Verdict
@@ -18,7 +19,7 @@ class TrainingReport:
 
     rows: decisions by what they were for; base_rates: decisions, responses and rate by action in the learning period;
     evaluation: qualities by set of held-out rows; preferences: by head; settings: what was chosen and how; selection:
-    columns that were read or left out.
+    columns that were read or left out; findings: about the data, `remarks` the same in words.
     """
 
     objective: str
@@ -35,6 +36,8 @@ class TrainingReport:
     fingerprints: Mapping[str, str]
     verdict: Verdict
     selection: Selection = field(default_factory=lambda: Selection(()))
+    findings: Findings = field(default_factory=Findings)
+    remarks: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """The report as JSON would hold it."""
@@ -52,6 +55,7 @@ class TrainingReport:
             "evidence": [each.model_dump() for each in self.evidence],
             "verdict": asdict(self.verdict),
             "selection": asdict(self.selection),
+            "findings": asdict(self.findings),
         }
         return plain
 

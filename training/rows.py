@@ -45,6 +45,11 @@ class RowSource(Protocol):
     def to_json(self) -> str:
         """All that serving needs to compute the same columns."""
 
+    @property
+    def levels(self) -> dict[str, tuple[str, ...]]:
+        """Names of the codes of columns that say what customers are, by column."""
+        return {}
+
 
 @dataclass(frozen=True)
 class FeatureRows:
@@ -93,6 +98,11 @@ class FeatureRows:
     def to_json(self) -> str:
         """All that serving needs to compute the same columns."""
         return self.features.to_json()
+
+    @property
+    def levels(self) -> dict[str, tuple[str, ...]]:
+        """Names of the codes of columns that say what customers are, by column."""
+        return {each.name: each.levels for each in self.features.demographic.columns if each.categorical}
 
 
 @dataclass(frozen=True, eq=False)

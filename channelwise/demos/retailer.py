@@ -81,7 +81,7 @@ def judge(world: World, scores: Path, plan: Path, limits: Limits, params: Params
     intake = open_data(world.folder, params, as_of=world.as_of, quarantine=None)
     values = {"channelwise": _value(truth, _planned(plan, truth))}
     for rule in RULES:
-        strengths = rule_strengths(intake, rule, list(truth.customer_ids), truth.channels)
+        strengths = rule_strengths(intake, params, rule, list(truth.customer_ids), truth.channels)
         values[rule] = _value(truth, fill(strengths, allowed, truth.cost_eur[1:], limits))
     for index, channel in enumerate(truth.channels):
         only = np.where(np.arange(len(truth.channels)) == index, 1.0, 0.0) * np.ones_like(gain)

@@ -13,6 +13,7 @@ from contract.intake import Intake, open_audience, open_data
 from contract.params import Params
 from contract.progress import Progress
 from contract.report import CheckReport
+from features.permission import unprofiled_customers
 from features.spine import category_of
 from features.timeline import Timeline, kept_window
 from models.bundle import Bundle, load_bundle
@@ -140,6 +141,7 @@ def _block_scorer(
         scorer=scorer,
         timeline=timeline,
         customers=scorer.features.demographic.table(intake, timeline),
+        unprofiled=unprofiled_customers(intake.connection, timeline.ids),
         values=dict(values),
         rule=rule,
         costs=np.array([params.channels[name].unit_cost for name in params.outbound]),

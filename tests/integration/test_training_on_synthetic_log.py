@@ -8,10 +8,13 @@ import pytest
 
 from contract.errors import DataError, RefusedError, UsageError
 from contract.loading import load_params
-from models.bundle import load_bundle
+from models.bundle import CONTACT, ENGAGEMENT, RESPONSE, load_bundle
+from models.leaves import customers_per_leaf
+from models.tables import Table
 from tests.adapters.synthetic_log import synthetic_log, true_response
 from training.card import card_text
 from training.pipeline import Champion, train_bundle
+from training.rows import spine_rows
 from training.splits import customer_hashes, split_decisions
 from training.tracking import champion_bundle, promote_version, rollback_version, track
 
@@ -52,6 +55,31 @@ def test_the_model_finds_whom_the_first_channel_helps(trained):
     taste = columns[:, 2].astype(float)
     truth = true_response(taste, np.ones(len(taste), int)) - true_response(taste, np.zeros(len(taste), int))
     assert np.corrcoef(uplift[0] - uplift[1], truth)[0, 1] > 0.8
+
+
+def test_ten_customers_stand_behind_every_leaf_of_every_head(trained):
+    log, result = trained
+    bundle, decisions = result.bundle, log.decisions
+    manifest = bundle.manifest
+    channels = tuple(manifest.channels)
+    answered = [manifest.outbound.index(name) for name in manifest.contact.channels]
+    stepped = [channels.index(name) for name in manifest.engagement.channels]
+    taught = {
+        RESPONSE: (np.arange(len(decisions)), range(len(bundle.names))),
+        CONTACT: (np.flatnonzero(np.isin(decisions.answer_channel, answered)), manifest.contact.columns),
+        ENGAGEMENT: (np.flatnonzero(np.isin(decisions.own_step_channel, stepped)), manifest.engagement.columns),
+    }
+    for name, (rows, columns) in taught.items():
+        spine = spine_rows(decisions.spine, rows)
+        matrix = np.ascontiguousarray(log.select(bundle.names).matrix(spine)[:, list(columns)])
+        booster = bundle.boosters[name]
+        counts = customers_per_leaf(booster, Table(matrix, [], [], spine.customer), 1)
+        leaves = [tree["num_leaves"] for tree in booster.dump_model()["tree_info"]]
+        assert sum(leaves) > len(leaves)
+        assert [int((each > 0).sum()) for each in counts] == leaves
+        assert counts[counts > 0].min() >= 10
+        assert "feature_infos=none" in bundle.texts[name]
+    assert result.report.settings["fewest_customers"] >= 10
 
 
 def test_the_report_says_what_is_asked_first(trained):
