@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from textwrap import wrap
 
 from training.evaluation import Quality
-from training.policy_value import Estimate, PolicyValue
+from training.off_policy import Estimate
+from training.policy_value import SHRUNK, PolicyValue
 from training.promotion import CHALLENGER
 from training.report import TrainingReport
 
@@ -94,10 +95,12 @@ def _policies(report: TrainingReport) -> Iterator[str]:
 
 
 def _valued(value: PolicyValue) -> str:
-    if value.refused or value.snips is None or value.doubly_robust is None:
+    robust, shrunk = value.doubly_robust, value.estimates.get(SHRUNK)
+    if robust is None or shrunk is None:
         return "not shown: " + "; ".join(value.refused)
-    size = f"effective decisions {value.effective_size:,.0f}, unsupported {value.unsupported:.0%}"
-    return f"doubly robust {_interval(value.doubly_robust)}  SNIPS {_interval(value.snips)}  {size}"
+    size = f"effective customers {value.effective_size:,.0f}, unsupported {value.unsupported:.0%}"
+    lead = f"  this model leads by {_interval(value.lead)}" if value.lead else ""
+    return f"doubly robust {_interval(robust)}  {SHRUNK} {shrunk.value:.4f}  {size}{lead}"
 
 
 def _interval(each: Estimate) -> str:

@@ -13,7 +13,7 @@ from training.baselines import fixed_policies, history_policies, open_channels
 from training.evaluation import Judged
 from training.fitting import Models, held_out_labels
 from training.logistic import Logistic
-from training.policy_value import LoggedRewards, PolicyValue, policy_value
+from training.policy_value import LoggedRewards, PolicyValue, policy_values
 from training.promotion import BASE_RATES, CHALLENGER
 from training.rows import spine_rows, with_each_action
 from training.splits import sample_customers
@@ -113,8 +113,7 @@ def judge_policies(study: Study, models: Models, rows: Ints, evidence: tuple[Evi
     best = np.where(allowed, expected, -np.inf).argmax(axis=1)
     policies = {PLAN: best, **fixed_policies(params, is_open)}
     policies |= history_policies(params, study.source, spine, is_open)
-    level = params.planning.interval
-    return tuple(policy_value(name, log, chosen, expected, level) for name, chosen in policies.items())
+    return policy_values(log, policies, expected, params.planning.interval)
 
 
 def _expected(study: Study, models: Models, rows: Ints, n_actions: int) -> Floats:

@@ -67,6 +67,8 @@ class TrainingReport:
         for head, preference in self.preferences.items():
             found |= {f"preference.{head}.{name}": float(value) for name, value in asdict(preference).items()}
         for each in self.policies:
-            if each.doubly_robust is not None:
-                found[f"policy.{each.name.replace(' ', '_')}.doubly_robust_eur"] = each.doubly_robust.value
+            for estimator, estimate in each.estimates.items():
+                found[f"policy.{each.name}.{estimator}_eur".replace(" ", "_")] = estimate.value
+            if each.lead is not None:
+                found[f"policy.{each.name}.lead_of_the_model_eur".replace(" ", "_")] = each.lead.value
         return found
