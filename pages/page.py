@@ -1,7 +1,9 @@
 """One offline HTML page from a template of this package: no script, no font and no picture from elsewhere; no figures.
 
-A template extends `page.html.j2`, which brings the looks: headings, tables, notes, key figures, light and dark. Every
-value is escaped unless it is `Markup` from here.
+A template extends `page.html.j2`, which brings the looks on screen, phone and paper, light and dark, and blocks to
+fill: `eyebrow` (what it belongs to), `lead` (the answer in a sentence), `figures`, `nav`, `body`, `foot`. Sections,
+captioned plots, tables, warnings and glossaries are macros of `parts.html.j2`. Every value is escaped unless it is
+`Markup` from here.
 """
 
 from functools import cache
