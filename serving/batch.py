@@ -16,6 +16,7 @@ from contract.errors import UsageError
 from contract.files import atomic_group
 from contract.progress import Progress
 from features.demographic import Customers
+from features.matrix import Matrix
 from features.timeline import UNKNOWN_CUSTOMER, Timeline
 from serving.scorer import Scorer
 from serving.scores import (
@@ -73,7 +74,7 @@ def write_scores(
     customers = np.asarray(ids, dtype=object)
     with atomic_group([outputs.engagement, outputs.scores]) as (engagement, scores), ExitStack() as open_files:
         writers = [
-            open_files.enter_context(_closing(path, schema))
+            open_files.enter_context(closing(path, schema))
             for path, schema in ((scores, SCORE_SCHEMA), (engagement, ENGAGEMENT_SCHEMA))
         ]
         progress("score", 0, len(customers))
@@ -89,7 +90,8 @@ def blocks(customers: npt.NDArray[np.object_], size: int) -> Iterator[slice]:
         yield slice(start, min(start + size, len(customers)))
 
 
-def _closing(path: Path, schema: pa.Schema) -> pq.ParquetWriter | pa_csv.CSVWriter:
+def closing(path: Path, schema: pa.Schema) -> pq.ParquetWriter | pa_csv.CSVWriter:
+    """A writer of tables in the format that the suffix names; a context that closes the file."""
     if path.suffix == ".csv":
         return pa_csv.CSVWriter(path, schema)
     return pq.ParquetWriter(path, schema, compression="zstd")
@@ -128,9 +130,7 @@ class BlockScorer:
     def score(self, ids: npt.NDArray[np.object_]) -> tuple[pa.Table, pa.Table]:
         """Scores and engagement preferences of the customers `ids`, in ascending order of their ids."""
         numbers = self.timeline.customers_of(ids)
-        order = np.argsort(numbers, kind="stable")
-        spine = self.scorer.rows(numbers[order], self.stamp.as_of_us, self.category)
-        matrix = self.scorer.features.matrix(self.timeline, spine, self.customers, threads=self.threads)
+        matrix, order = self.rows(ids)
         predictions = in_order(self.scorer.predict(matrix), np.argsort(order, kind="stable"))
         predictions = self._with_values(predictions, ids)
         access = self._marked(self.rule.access(ids), numbers)
@@ -139,6 +139,13 @@ class BlockScorer:
         evidence = tuple(each.verdict for each in manifest.evidence[1:])
         scores = score_table(ids, manifest.outbound, predictions, access, self.costs, evidence, self.stamp)
         return scores, engagement_table(ids, manifest.engagement.channels, predictions.engagement, self.stamp)
+
+    def rows(self, ids: npt.NDArray[np.object_]) -> tuple[Matrix, npt.NDArray[np.int64]]:
+        """(n x actions, p) rows of features, and which of the customers `ids` each group of rows belongs to, (n,)."""
+        numbers = self.timeline.customers_of(ids)
+        order = np.argsort(numbers, kind="stable")
+        spine = self.scorer.rows(numbers[order], self.stamp.as_of_us, self.category)
+        return self.scorer.features.matrix(self.timeline, spine, self.customers, threads=self.threads), order
 
     def _with_values(self, predictions: Predictions, ids: npt.NDArray[np.object_]) -> Predictions:
         own = np.array([self.values.get(customer, np.nan) for customer in ids])

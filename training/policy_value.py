@@ -2,8 +2,8 @@
 
 Every policy is valued by all estimators of `off_policy`. DR is the one to read: right on average whatever the model
 says, with intervals that hold as often as they say. Shrunk DR and switch-DR, tuned by SLOPE, and DM are steadier, and
-may be off by more than their intervals, which know of noise alone. Differences between policies are taken row by row, on
-the same decisions, so that what both earn alike does not blur them.
+may be off by more than their intervals, which know of noise alone. Differences between policies are taken row by row,
+on the same decisions, so that what both earn alike does not blur them.
 
 Assumed: propensities are right, and every action of the policy had a chance where it matters; the gate below checks
 what the log itself can say about that.

@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 
 from channelwise.jobs.features import timeline_of
 from contract.delivery import Place
@@ -19,13 +22,15 @@ from models.bundle import Bundle, load_bundle
 from models.evidence import Evidence
 from serving.batch import BlockScorer, Outputs, write_scores
 from serving.eligibility import Eligibility
+from serving.explanations import Explainer, write_explanations
+from serving.explanations import beside as explanations_beside
 from serving.scorer import Scorer
 from serving.scores import Stamp
 
 
 @dataclass(frozen=True)
 class ScoreRequest:
-    """What to score: an audience file, for a campaign, at a moment (UTC), into `out`."""
+    """What to score: an audience file, for a campaign, at a moment (UTC), into `out`; reasons per score to explain."""
 
     data: Place
     audience: Path
@@ -33,6 +38,7 @@ class ScoreRequest:
     as_of: datetime
     out: Path
     quarantine: Path | None
+    explain: int = 0
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,7 @@ class ScoreSummary:
     evidence: tuple[Evidence, ...]
     model_version: str
     reports: tuple[CheckReport, ...]
+    explanations: Path | None = None
 
 
 def serving_bundle(model: Path | None, registry: str | None, params: Params) -> Bundle:
@@ -89,6 +96,12 @@ def run_score(
         block = _block_scorer(scorer, timeline, intake, request, category, params)
         ids = _audience_ids(intake)
         write_scores(ids, params.resources.block_customers, block.score, outputs, progress)
+        explanations = None
+        if request.explain:
+            explanations = explanations_beside(request.out)
+            explainer = Explainer.of(bundle, scorer.features, request.explain)
+            reasons = partial(_explained, block, explainer)
+            write_explanations(ids, params.resources.block_customers, reasons, explanations, progress)
     return ScoreSummary(
         outputs=outputs,
         customers=len(ids),
@@ -98,6 +111,7 @@ def run_score(
         evidence=bundle.manifest.evidence,
         model_version=bundle.model_version,
         reports=(intake.report, audience),
+        explanations=explanations,
     )
 
 
@@ -117,6 +131,11 @@ def _block_scorer(
         category=category_of(timeline.codebook, category),
         threads=params.threads,
     )
+
+
+def _explained(block: BlockScorer, explainer: Explainer, ids: npt.NDArray[np.object_]) -> pa.Table:
+    matrix, order = block.rows(ids)
+    return explainer.table(ids[order], matrix, block.stamp)
 
 
 def _audience_ids(intake: Intake) -> list[str]:

@@ -20,3 +20,5 @@ def show_scores(summary: ScoreSummary) -> None:
     if summary.no_history:
         say(f"{summary.no_history:,} customers have no history: scored from what else is known of them.")
     say(f"Scores: {summary.outputs.scores}\nEngagement preferences: {summary.outputs.engagement}")
+    if summary.explanations is not None:
+        say(f"Reasons: {summary.explanations}")

@@ -31,6 +31,10 @@ def score(
     model: Annotated[
         Path | None, typer.Option("--model", metavar="DIR", help="A bundle's folder, instead of the champion.")
     ] = None,
+    explain: Annotated[
+        int,
+        typer.Option("--explain", metavar="N", min=0, help="Also write the N strongest reasons for each score."),
+    ] = 0,
     registry: Registry = None,
     quarantine: Quarantine = DEFAULT_QUARANTINE,
     params: ParamsFiles = None,
@@ -44,7 +48,7 @@ def score(
     from channelwise.reports.scores import show_scores
 
     settings = read_params(params, assignments)
-    request = ScoreRequest(read_data(data), audience, campaign, read_time(as_of), out, quarantine)
+    request = ScoreRequest(read_data(data), audience, campaign, read_time(as_of), out, quarantine, explain)
     with progress_bars() as progress:
         summary = run_score(request, serving_bundle(model, registry, settings), settings, progress, now=now())
     show_scores(summary)
