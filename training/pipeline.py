@@ -28,6 +28,7 @@ from training import fitting, judging
 from training.columns import select_columns
 from training.evaluation import Judged, base_rates, evaluate
 from training.fitting import Models, fit_models, refit_models
+from training.insight import Insight, gather_insight
 from training.logistic import fit_logistic
 from training.policy_value import PolicyValue
 from training.promotion import CHALLENGER, CHAMPION, Verdict, first_verdict, later_verdict
@@ -181,6 +182,7 @@ class _Findings:
     intervals: Intervals
     preferences: dict[str, judging.PreferenceQuality]
     policies: tuple[PolicyValue, ...]
+    insight: Insight
     verdict: Verdict
 
 
@@ -209,11 +211,14 @@ def _judge(
         shares = judging.learned_shares(study, learn, head, propensity)
         if quality := judging.judge_preference(study, fitted, parts[first], head, propensity, shares):
             preferences[head] = quality
-    policies = judging.judge_policies(study, models, rows[first], evidence)
+    considered = judging.weigh_alternatives(study, models, rows[first])
+    policies = judging.judge_policies(study, considered, evidence)
+    curves = judging.judge_uplift(study, considered, evidence)
+    insight = gather_insight(study, models, first, parts[first], judged[first], curves)
     progress("judging", 3, 3)
     counts = {"learn": len(split.learn), "choose": len(split.choose)} | {name: len(each) for name, each in rows.items()}
     verdict = _verdict(study, parts[first], judged[first], champion)
-    return _Findings(counts, rates, judged, intervals, preferences, policies, verdict)
+    return _Findings(counts, rates, judged, intervals, preferences, policies, insight, verdict)
 
 
 def _intervals(models: Models, part: Part, judged: Judged, n_actions: int) -> Intervals:
@@ -315,11 +320,14 @@ def _report(
         evaluation={name: evaluate(judged, study.actions, bins) for name, judged in findings.judged.items()},
         preferences=findings.preferences,
         policies=findings.policies,
+        insight=findings.insight,
+        search=models.tried,
+        window=bundle.manifest.window,
         evidence=evidence,
         settings={
             **models.recipe.model_dump(),
             "trees": models.trees,
-            "trials": models.trials,
+            "trials": len(models.tried),
             "calibration": models.calibration.kind,
             "contact_trees": models.contact.trees,
             "engagement_trees": models.engagement.trees,
