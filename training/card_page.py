@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from contract.params import Params
+from models.evidence import Evidence
 from pages.page import percent, render, whole
 from training import card_plots as plots
 from training.evaluation import Quality
@@ -46,7 +47,7 @@ def card_page(report: TrainingReport, params: Params) -> str:
         "card.html.j2",
         title=f"What this model knows about “{report.objective}”",
         report=report,
-        level=percent(params.planning.interval, 0),
+        level=percent(params.planning.interval, 0).replace(" ", "\u00a0"),
         target=_target(params),
         period=_period(report),
         quality=report.evaluation[report.insight.rows]["all"][CHALLENGER],
@@ -55,10 +56,7 @@ def card_page(report: TrainingReport, params: Params) -> str:
         sets=SETS,
         rates=plots.rate_plot([(_action(name), n, rate) for name, (n, _, rate) in report.base_rates.items()]),
         gain=_gain(report),
-        evidence_rows=[
-            (_action(each.action), each.verdict, whole(each.decisions), whole(each.responses), each.reason)
-            for each in report.evidence
-        ],
+        evidence=[(_action(each.action), _carried(each)) for each in report.evidence],
         row_counts=[(name.replace("_", " "), whole(count)) for name, count in (*report.rows.items(), *left_out)],
         settings=[(name.replace("_", " "), str(value)) for name, value in report.settings.items()],
         fingerprints=list(report.fingerprints.items()),
@@ -161,6 +159,10 @@ def _action(name: str) -> str:
     return {NONE: "no contact", ALL: "all decisions"}.get(name, name)
 
 
+def _carried(each: Evidence) -> str:
+    return f"{each.verdict}: {each.reason}. {whole(each.decisions)} decisions, {whole(each.responses)} responses."
+
+
 def _calibrated(each: Reliability) -> str:
     beyond = "more than chance would show" if each.error > 1.5 * each.chance else "no more than chance would show"
     return f"{whole(each.rows)} decisions; off by {_points(each.error)} on average, {beyond} ({_points(each.chance)})"
@@ -208,7 +210,7 @@ def _importance(report: TrainingReport) -> dict[str, Any]:
 def _short(each: Importance) -> str:
     """The meaning without its full stop and without what it is drawn to."""
     meaning = each.meaning.removesuffix(".").removesuffix(", drawn to the base rate")
-    return meaning.replace("candidate channel", "channel in question")
+    return meaning.replace("the candidate channel", "this channel")
 
 
 def _measures(report: TrainingReport) -> Iterator[tuple[str, list[tuple[str, ...]]]]:

@@ -7,7 +7,7 @@ from typing import Any
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 from pages.charts import ACCENT, COLOURS, INK, NARROW_INCHES, QUIET, TEXT, blank, drawing, plot, svg
 from pages.plots import Bar, bars, intervals
@@ -45,8 +45,8 @@ def reliability_panel(action: str, found: Reliability) -> Markup:
         axes.set_ylim(0, end)
         axes.set_xlabel("predicted")
         axes.set_ylabel("seen")
-        axes.xaxis.set_major_formatter(PercentFormatter(1))
-        axes.yaxis.set_major_formatter(PercentFormatter(1))
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}%"))
 
     pairs = "; ".join(f"{each.predicted:.1%} predicted, {each.seen:.1%} seen" for each in bins)
     return panel(draw, f"Reliability of {action}: {pairs}")
@@ -106,7 +106,7 @@ def lead_plot(rows: Sequence[tuple[str, Estimate]], words: str) -> Markup:
     """EUR per thousand decisions by which the model leads, the largest first; those that are clear stand out."""
     ordered = sorted(rows, key=lambda each: -each[1].value)
     marked = [_eur_bar(f"over {name}", each, each.lower > 0 or each.upper < 0) for name, each in ordered]
-    return intervals(marked, words, "EUR per 1,000 decisions more than the rule")
+    return intervals(marked, words, "EUR more per 1,000 decisions")
 
 
 def gap_plot(rows: Sequence[tuple[str, Estimate]], words: str) -> Markup:
@@ -153,7 +153,7 @@ def rate_plot(rates: Sequence[tuple[str, int, float]]) -> Markup:
 
 def _eur_bar(name: str, each: Estimate, ours: bool) -> Bar:
     value, lower, upper = (THOUSAND * every for every in (each.value, each.lower, each.upper))
-    return Bar(name, value, ranged(each, THOUSAND, 0), lower, upper, ours=ours)
+    return Bar(name, value, f"{_plain(value, 0)} ± {_plain((upper - lower) / 2, 0)}", lower, upper, ours=ours)
 
 
 def ranged(each: Estimate, scale: float, digits: int) -> str:

@@ -61,6 +61,7 @@ def group_quality(columns: Sequence[Column], values: npt.NDArray[np.floating], r
     found: list[Group] = []
     too_small: dict[str, int] = {}
     for column, own in zip(columns, values.T, strict=True):
+        title = "age" if column.reading == "age" else column.source
         for name, mask in _parts(column, own.astype(np.float64)):
             inside = np.flatnonzero(mask)
             outcome = rows.outcome[inside]
@@ -68,10 +69,10 @@ def group_quality(columns: Sequence[Column], values: npt.NDArray[np.floating], r
                 rows.probability[inside], outcome, rows.customer[inside], most_bins=_MOST_BINS, level=level, rate=rate
             )
             if quality is None:
-                too_small[column.source] = too_small.get(column.source, 0) + 1
+                too_small[title] = too_small.get(title, 0) + 1
                 continue
             base = float(binary_log_losses(rows.base_rates[inside], outcome).mean())
-            found.append(Group(column.source, name, quality, base))
+            found.append(Group(title, name, quality, base))
     return Groups(least_rows(rate), tuple(found), too_small)
 
 

@@ -1,8 +1,8 @@
 """Whether probabilities come true: curves by bins, their mean error, and what of that error is chance; fits nothing.
 
 Even a perfect forecast misses by chance: with n_b decisions of mean probability p_b in a bin, its gap has the mean
-√(2 p_b (1 − p_b) / (π n_b)) (the mean of a half-normal). So bins hold at least 2 p (1 − p) / (π δ²) decisions, p being
-the rate of all, which keeps chance below δ; a set of rows with fewer says nothing, and has no figure.
+√(2 p_b (1 − p_b) / (π n_b)) (the mean of a half-normal), which stands beside every error. A set of fewer than
+2 p (1 − p) / (π δ²) decisions, p being the rate of all, could be off by δ on the whole by chance: it says nothing.
 """
 
 from collections.abc import Sequence
@@ -54,7 +54,7 @@ class Reliability:
 
 
 def least_rows(rate: float, tolerance: float = TOLERANCE) -> int:
-    """The smallest number of decisions for which chance alone stays below `tolerance`, at a rate in [0, 1].
+    """The smallest number of decisions whose mean is off by less than `tolerance` by chance, at a rate in [0, 1].
 
     >>> least_rows(0.05), least_rows(0.5)
     (303, 1592)
@@ -77,9 +77,9 @@ def reliability(
     """
     names, dense = np.unique(customer, return_inverse=True)
     rows, customers = len(outcome), len(names)
-    count = min(most_bins, rows // least_rows(rate), customers // LEAST_CUSTOMERS)
-    if count < 1:
+    if rows < least_rows(rate) or customers < LEAST_CUSTOMERS:
         return None
+    count = min(most_bins, rows // LEAST_ROWS, customers // LEAST_CUSTOMERS)
     y = outcome.astype(np.float64)
     parts = np.array_split(np.argsort(probability, kind="stable"), count)
     bins = tuple(_bin(probability[part], y[part], customer[part], level) for part in parts)
