@@ -18,6 +18,7 @@ from training.off_policy import PolicyLog, Terms, direct, doubly_robust, estimat
 from training.off_policy_tuning import slope, smallest_error, tuned_shrunk, tuned_switch
 
 LEVEL = 0.95
+PEER = "sb-obp==0.5.10"
 PLAIN = {"IPS": ips, "SNIPS": snips, "direct method": direct, "doubly robust": doubly_robust}
 FAMILIES = {"switch-DR": switch_dr, "shrunk DR": shrunk_dr}
 CHOSEN = "shrunk DR"
@@ -30,8 +31,10 @@ def peer(data: Path, folder: Path, bootstraps: int) -> dict[str, Any]:
     if not python.exists():
         print("making an environment for sb-obp (two minutes)", flush=True)
         subprocess.run([sys.executable, "-m", "venv", str(folder / "env")], check=True)
-        command = [str(python), "-m", "pip", "--quiet", "install", "sb-obp==0.5.10", "pyarrow"]
-        subprocess.run(command, check=True, capture_output=True)
+        install = [str(python), "-m", "pip", "--quiet", "install"]
+        subprocess.run([*install, PEER, "pyarrow<21"], check=True, capture_output=True)
+        # It pulls in an older obp, which writes the same folder: the wanted one is written last.
+        subprocess.run([*install, "--force-reinstall", "--no-deps", PEER], check=True, capture_output=True)
     script = Path(__file__).with_name("parts") / "obp_peer.py"
     subprocess.run([str(python), str(script), str(data), str(folder), str(bootstraps)], check=True)
     found: dict[str, Any] = json.loads((folder / "values.json").read_text())
@@ -125,7 +128,7 @@ def main() -> None:
     found = peer(given.data.resolve(), given.folder.resolve(), given.bootstraps)
     worst = differences(found, given.folder)
     mine, theirs = relative_errors(found, given.folder)
-    print("largest relative difference from sb-obp over six logs:")
+    print(f"sb-obp {found['version']}; largest relative difference from sb-obp over six logs:")
     print("\n".join(f"  {name:24}{value:10.1e}" for name, value in worst.items()))
     print(f"relative error over {given.bootstraps} bootstraps, random to Thompson sampling, all items:")
     print("\n".join(f"  ours    {name:20}{value:8.4f}" for name, value in mine.items()))

