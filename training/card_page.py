@@ -13,6 +13,7 @@ from models.evidence import Evidence
 from pages.page import percent, render, whole
 from training import card_plots as plots
 from training.evaluation import Quality
+from training.groups import Group
 from training.importance import Importance
 from training.insight import ALL
 from training.judging import PLAN
@@ -24,14 +25,17 @@ from training.report import TrainingReport
 from training.uplift_curves import UpliftCurve
 
 SETS: Final = {"out_of_time": "later decisions", "out_of_customer": "customers that it never learned from"}
-_ESTIMATORS: Final = (DR, SHRUNK, SWITCH, SNIPS, IPS, DM)
+_HOLDING: Final = (DR, SNIPS, IPS)
+_STEADY: Final = (SHRUNK, SWITCH, DM)
+"""Estimators whose intervals hold, and those that may be off by more than theirs, which are not shown."""
+_OVERLAP: Final = ("customers in effect", "largest 1 % hold", "unsupported", "decisions alike")
 NONE: Final = "none"
 _TRIALS_SHOWN: Final = 10
 _WORDS: Final = {
-    "raises": "more of it raises the score",
-    "lowers": "more of it lowers the score",
-    "both ways": "it works both ways",
-    "by kind": "it depends on which",
+    "raises": "raises the score",
+    "lowers": "lowers the score",
+    "both ways": "works both ways",
+    "by kind": "depends on which",
 }
 
 
@@ -109,13 +113,22 @@ def _values(report: TrainingReport) -> dict[str, Any]:
         "undecided": [name for name, _ in leads if name not in clear and name not in behind],
         "refused": [(each.name, "; ".join(each.refused)) for each in report.policies if each.refused],
         "rows": [_policy_row(each) for each in report.policies if each.estimates],
-        "header": ("policy", *_ESTIMATORS, "customers in effect", "largest 1 % hold", "unsupported", "decisions alike"),
+        "header": (
+            "policy",
+            *_HOLDING,
+            *_STEADY,
+            "customers in effect",
+            "largest 1 % hold",
+            "unsupported",
+            "decisions alike",
+        ),
         "tuned": any(each.tuned for each in report.policies),
     }
 
 
 def _policy_row(each: PolicyValue) -> tuple[str, ...]:
-    estimates = tuple(_thousand(each.estimates[name]) for name in _ESTIMATORS)
+    estimates = tuple(_thousand(each.estimates[name]) for name in _HOLDING)
+    estimates += tuple(whole(plots.THOUSAND * each.estimates[name].value) for name in _STEADY)
     overlap = (whole(each.effective_size), percent(each.tail_share, 0), percent(each.unsupported, 0))
     return (each.name, *estimates, *overlap, whole(each.matching))
 
@@ -150,7 +163,7 @@ def _probabilities(report: TrainingReport) -> dict[str, Any]:
     shown = {name: each for name, each in named.items() if each is not None}
     return {
         "panels": [(name, plots.reliability_panel(name, each), _calibrated(each)) for name, each in shown.items()],
-        "rows": [(name, *_reliability_row(each)) for name, each in shown.items()],
+        "rows": [(name, *_reliability_row(each), f"{each.log_loss:.4f}") for name, each in shown.items()],
         "refused": [name for name, each in named.items() if each is None],
     }
 
@@ -173,8 +186,8 @@ def _points(value: float) -> str:
 
 
 def _reliability_row(each: Reliability) -> tuple[str, ...]:
-    figures = (percent(each.rate, 2), percent(each.predicted, 2), f"{each.log_loss:.4f}")
-    return (whole(each.rows), whole(each.customers), *figures, _points(each.error), _points(each.chance))
+    off = (_points(each.error), _points(each.chance))
+    return (whole(each.rows), whole(each.customers), percent(each.rate, 2), percent(each.predicted, 2), *off)
 
 
 def _groups(report: TrainingReport) -> dict[str, Any]:
@@ -184,8 +197,7 @@ def _groups(report: TrainingReport) -> dict[str, Any]:
     return {
         "plot": plots.gap_plot(gaps, f"Points predicted above seen: {words}") if gaps else None,
         "rows": [
-            (f"{each.column}: {each.name}", *_reliability_row(each.quality), f"{each.log_loss_of_base_rates:.4f}")
-            for each in found.found
+            (f"{each.column}: {each.name}", *_reliability_row(each.quality), *_losses(each)) for each in found.found
         ],
         "worse": [
             f"{each.column}: {each.name}" for each in found.found if each.quality.log_loss > each.log_loss_of_base_rates
@@ -193,6 +205,10 @@ def _groups(report: TrainingReport) -> dict[str, Any]:
         "least": whole(found.least_rows),
         "too_small": found.too_small,
     }
+
+
+def _losses(each: Group) -> tuple[str, str]:
+    return f"{each.quality.log_loss:.4f}", f"{each.log_loss_of_base_rates:.4f}"
 
 
 def _importance(report: TrainingReport) -> dict[str, Any]:
