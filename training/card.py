@@ -60,7 +60,7 @@ def _evaluation(report: TrainingReport) -> Iterator[str]:
         for group, qualities in found.items():
             for name, quality in qualities.items():
                 yield f"  {group:14}{name:22}{_measures(quality)}"
-        yield from (f"  {line}" for line in _concessions(found["all"]))
+        yield from (f"  {line}" for line in concessions(found["all"]))
 
 
 def _measures(q: Quality) -> str:
@@ -68,7 +68,7 @@ def _measures(q: Quality) -> str:
     return f"{q.rows:>9,}{q.base_rate:>8.2%}{auc:>8}{q.log_loss:>10.5f}{q.calibration_error:>12.4f}"
 
 
-def _concessions(qualities: dict[str, Quality]) -> Iterator[str]:
+def concessions(qualities: dict[str, Quality]) -> Iterator[str]:
     """Where something plainer wins, said plainly."""
     model = qualities[CHALLENGER]
     for name, other in qualities.items():

@@ -4,7 +4,7 @@ What was learned from whom, whether it is better than plain rules, what it rests
 groups alone, never a customer.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ from contract.params import Params
 from models.evidence import Evidence
 from pages.page import percent, render, whole
 from training import card_plots as plots
+from training.card import concessions
 from training.evaluation import Quality
 from training.groups import Group
 from training.importance import Importance
@@ -31,6 +32,8 @@ _STEADY: Final = (SHRUNK, SWITCH, DM)
 _OVERLAP: Final = ("customers in effect", "largest 1 % hold", "unsupported", "decisions alike")
 NONE: Final = "none"
 _TRIALS_SHOWN: Final = 10
+_NEAR_CHANCE: Final = 0.55
+_MISSED: Final = 1.5
 _WORDS: Final = {
     "raises": "raises the score",
     "lowers": "lowers the score",
@@ -58,8 +61,9 @@ def card_page(report: TrainingReport, params: Params) -> str:
         base=report.evaluation[report.insight.rows]["all"][BASE_RATES],
         rows_words=SETS[report.insight.rows],
         sets=SETS,
-        rates=plots.rate_plot([(_action(name), n, rate) for name, (n, _, rate) in report.base_rates.items()]),
+        rates=plots.rate_plot([(_action(name), n, rate) for name, (n, _, rate) in report.base_rates.items() if n]),
         gain=_gain(report),
+        warnings=list(_warnings(report)),
         evidence=[(_action(each.action), _carried(each)) for each in report.evidence],
         row_counts=[(name.replace("_", " "), whole(count)) for name, count in (*report.rows.items(), *left_out)],
         settings=[(name.replace("_", " "), str(value)) for name, value in report.settings.items()],
@@ -81,8 +85,8 @@ def _target(params: Params) -> str:
     counted = "whoever gets the credit" if target.counts == "customer" else "tied to the message that was sent"
     worth = f"{target.worth_eur:g} EUR" if target.worth_eur is not None else ""
     worth = worth or f"{percent(target.margin_rate or 0.0, 0)} of its value"
-    kinds, days = " or ".join(target.kinds), f"{target.horizon_days:g}"
-    return f"{kinds} within {days} days of the decision, {counted}; it is worth {worth}"
+    kinds, days = " or ".join(target.kinds), f"{target.horizon_days:g} day{'' if target.horizon_days == 1 else 's'}"
+    return f"{kinds} within {days} of the decision, {counted}; it is worth {worth}"
 
 
 def _period(report: TrainingReport) -> dict[str, str]:
@@ -95,6 +99,29 @@ def _gain(report: TrainingReport) -> str:
     """How much of the base rates' log loss the model saves."""
     quality = report.evaluation[report.insight.rows]["all"]
     return percent(1 - quality[CHALLENGER].log_loss / quality[BASE_RATES].log_loss)
+
+
+def _warnings(report: TrainingReport) -> Iterator[str]:
+    """What must not be overlooked, found on the rows that judge."""
+    where = SETS[report.insight.rows]
+    quality = report.evaluation[report.insight.rows]["all"]
+    for line in concessions(quality):
+        yield f"on {where}, {line}."
+    auc = quality[CHALLENGER].auc
+    if auc is not None and auc < _NEAR_CHANCE:
+        yield f"with an AUC of {auc:.3f}, it hardly tells who responds from who does not."
+    overall = report.insight.reliability.get(ALL)
+    if overall is not None and overall.error > _MISSED * overall.chance:
+        seen, chance = _points(overall.error), _points(overall.chance)
+        yield f"its probabilities are off by {seen} on average; chance would show {chance}."
+
+
+def _by_reason(named: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Names that share a reason, together."""
+    found: dict[str, list[str]] = {}
+    for name, reason in named:
+        found.setdefault(reason, []).append(name)
+    return [(_listed(names), reason) for reason, names in found.items()]
 
 
 def _values(report: TrainingReport) -> dict[str, Any]:
@@ -111,7 +138,7 @@ def _values(report: TrainingReport) -> dict[str, Any]:
         "ahead": clear,
         "behind": behind,
         "undecided": [name for name, _ in leads if name not in clear and name not in behind],
-        "refused": [(each.name, "; ".join(each.refused)) for each in report.policies if each.refused],
+        "refused": _by_reason((each.name, "; ".join(each.refused)) for each in report.policies if each.refused),
         "rows": [_policy_row(each) for each in report.policies if each.estimates],
         "header": (
             "policy",
@@ -148,7 +175,7 @@ def _uplift(report: TrainingReport) -> dict[str, Any]:
             for each in curves
             if each.qini is not None
         ],
-        "refused": [(each.channel, each.refused) for each in report.insight.curves if each.refused],
+        "refused": _by_reason((each.channel, each.refused) for each in report.insight.curves if each.refused),
     }
 
 
@@ -177,7 +204,7 @@ def _carried(each: Evidence) -> str:
 
 
 def _calibrated(each: Reliability) -> str:
-    beyond = "more than chance would show" if each.error > 1.5 * each.chance else "no more than chance would show"
+    beyond = "more than chance would show" if each.error > _MISSED * each.chance else "no more than chance would show"
     return f"{whole(each.rows)} decisions; off by {_points(each.error)} on average, {beyond} ({_points(each.chance)})"
 
 
