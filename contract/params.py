@@ -73,6 +73,7 @@ class Tables(Section):
     """All input tables."""
 
     customers: CustomersTable = CustomersTable()
+    customer_history: Table = Table()
     interactions: Table = Table()
     consents: Table = Table()
     campaigns: Table = Table()
@@ -177,6 +178,20 @@ class Resources(Section):
     block_customers: Count
 
 
+class Serving(Section):
+    """How `channelwise serve` answers: bounds of requests, and how durable an acknowledged event is."""
+
+    body_mb: Positive
+    body_seconds: Positive
+    waiting_customers: Count
+    wait_seconds: Positive
+    requests_per_second: Positive
+    burst_requests: Positive
+    watch_seconds: Positive
+    durability: Literal["process", "power"]
+    log_requests: bool
+
+
 class Spark(Section):
     """Where `--engine spark` runs and with which settings."""
 
@@ -217,6 +232,7 @@ class Params(Section):
     promotion: Promotion
     planning: Planning
     resources: Resources
+    serving: Serving
     spark: Spark
     seed: Annotated[int, Field(ge=0, lt=2**31)]
     threads: Annotated[int, Field(ge=1, le=256)]

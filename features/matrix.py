@@ -104,6 +104,12 @@ class FeatureSet:
         return tuple(each.name for each in self.describe() if each.candidate)
 
     @property
+    def per_action(self) -> tuple[str, ...]:
+        """Columns that depend on the row's action; all others are the same for a customer, as_of and campaign."""
+        swept = [feature.name for feature in self.features if any(each.per_action for each in feature.sets)]
+        return (*swept, *(name for name in self.row_columns if name == ACTION))
+
+    @property
     def meanings(self) -> dict[str, str]:
         """What each column says."""
         return {each.name: each.meaning for each in self.describe()}
@@ -194,13 +200,13 @@ class FeatureSet:
         """
         ready = self.on(timeline.codebook)
         assert ready.program is not None  # compiled here, not in each thread
-        work = _work(timeline, spine, block_rows)
+        work = self.work(timeline, spine, block_rows)
         buffers = [
             np.empty((block_rows, len(self.names)), np.float32) for _ in range(1 if threads == 1 else threads + 1)
         ]
         if threads == 1:
             for events, rows in work:
-                yield rows, ready._filled(events, spine, rows, customers, buffers[0])
+                yield rows, ready.filled(events, spine, rows, customers, buffers[0])
             return
         with ThreadPoolExecutor(threads) as pool:
             running: deque[tuple[slice, Future[Matrix]]] = deque()
@@ -209,7 +215,7 @@ class FeatureSet:
                     done, block = running.popleft()
                     yield done, block.result()
                 buffer = buffers[turn % len(buffers)]
-                running.append((rows, pool.submit(ready._filled, events, spine, rows, customers, buffer)))
+                running.append((rows, pool.submit(ready.filled, events, spine, rows, customers, buffer)))
             for done, block in running:
                 yield done, block.result()
 
@@ -220,7 +226,25 @@ class FeatureSet:
             out[rows] = block
         return out
 
-    def _filled(self, events: Events, spine: Spine, rows: slice, customers: Customers, buffer: Matrix) -> Matrix:
+    @staticmethod
+    def work(timeline: Timeline, spine: Spine, block_rows: int) -> Iterator[tuple[Events, slice]]:
+        """Parts of the spine of at most `block_rows` rows, each within one block of events."""
+        if len(spine) and (np.any(np.diff(spine.customer) < 0) or spine.customer[-1] >= timeline.n_customers):
+            raise UsageError(
+                f"spine: customers do not ascend or exceed the timeline's {timeline.n_customers}; sort by (customer, "
+                "as_of) and number them by Timeline.customers_of"
+            )
+        unknown = int(np.searchsorted(spine.customer, 0))
+        for rows in _parts(0, unknown, block_rows):
+            yield no_events(0, 1), rows
+        for events in timeline.blocks(BLOCK_EVENTS, spine.customer[unknown:]):
+            end = events.first_customer + len(events.offsets) - 1
+            begin, stop = np.searchsorted(spine.customer, [events.first_customer, end])
+            for rows in _parts(int(begin), int(stop), block_rows):
+                yield events, rows
+
+    def filled(self, events: Events, spine: Spine, rows: slice, customers: Customers, buffer: Matrix) -> Matrix:
+        """The columns of some rows of the spine at the head of a buffer; `work` gives events and rows."""
         part = _rows_of(spine, rows)
         block = buffer[: len(part)]
         if part.customer[0] == UNKNOWN_CUSTOMER:
@@ -291,23 +315,6 @@ def learn_features(intake: Source, timeline: Timeline, params: Params, *, until_
         lookback_days=params.features.lookback_days,
         base_rates=learn_base_rates(features, timeline.codebook, timeline.code_counts(until_us)),
     )
-
-
-def _work(timeline: Timeline, spine: Spine, block_rows: int) -> Iterator[tuple[Events, slice]]:
-    """Parts of the spine of at most `block_rows` rows, each within one block of events."""
-    if len(spine) and (np.any(np.diff(spine.customer) < 0) or spine.customer[-1] >= timeline.n_customers):
-        raise UsageError(
-            f"spine: customers do not ascend or exceed the timeline's {timeline.n_customers}; sort by (customer, "
-            "as_of) and number them by Timeline.customers_of"
-        )
-    unknown = int(np.searchsorted(spine.customer, 0))
-    for rows in _parts(0, unknown, block_rows):
-        yield no_events(0, 1), rows
-    for events in timeline.blocks(BLOCK_EVENTS, spine.customer[unknown:]):
-        end = events.first_customer + len(events.offsets) - 1
-        begin, stop = np.searchsorted(spine.customer, [events.first_customer, end])
-        for rows in _parts(int(begin), int(stop), block_rows):
-            yield events, rows
 
 
 def _parts(begin: int, end: int, most: int) -> Iterator[slice]:

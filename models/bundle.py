@@ -7,7 +7,7 @@ judged.txt    the response model before its last fit on everything: it never saw
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +24,7 @@ from models.artefact import Artefact, Floats, Ints, Matrix
 from models.calibration import BinaryMap, MulticlassMap
 from models.evidence import Evidence
 from models.intervals import History, Intervals
+from models.joint import Joint, Texts
 from models.margin import Margin
 
 FORMAT: Final = 1
@@ -116,14 +117,17 @@ class Bundle:
         """The channel of each column of `engagement_preference`."""
         return self.manifest.engagement.channels
 
+    def joint(self, own: Collection[str], *, threads: int | None = None) -> Joint:
+        """The models over customers × actions, with these columns (names) as the actions' own."""
+        return self._joint(RESPONSE, own, self.threads if threads is None else threads)
+
     def predict_response(self, matrix: Matrix) -> Floats:
         """Calibrated probability of a response to the action that each row bears, shape (n,)."""
-        return self.manifest.response_calibration.apply(self._raw(RESPONSE, matrix))
+        return self._plain.response(self._whole(matrix))[:, 0]
 
     def judged_response(self, matrix: Matrix) -> Floats:
         """`predict_response` of the model before its last fit, for a fair comparison on rows that it never saw."""
-        raw = np.asarray(self._judged.predict(matrix, num_threads=self.threads), dtype=np.float64)
-        return self.manifest.response_calibration.apply(raw)
+        return self._judged.response(self._whole(matrix))[:, 0]
 
     def response_bounds(self, probability: Floats, matrix: Matrix, level: float) -> tuple[Floats, Floats]:
         """Lower and upper bound, each (n,), of `predict_response(matrix)`, with coverage `level`."""
@@ -140,14 +144,11 @@ class Bundle:
 
         A channel on which no answer was ever seen has share 0. The row's action does not matter.
         """
-        shares = self._shares(CONTACT, self.manifest.contact, matrix)
-        result = np.zeros((len(matrix), len(self.manifest.outbound)))
-        result[:, [self.manifest.outbound.index(name) for name in self.manifest.contact.channels]] = shares
-        return result
+        return self._plain.contact(matrix)
 
     def engagement_preference(self, matrix: Matrix) -> Floats:
         """(n, `engagement_channels`): shares of the customer's next own step; rows sum to one."""
-        return self._shares(ENGAGEMENT, self.manifest.engagement, matrix)
+        return self._plain.engagement(matrix)
 
     def expected_margin(self, matrix: Matrix) -> Floats:
         """EUR that a response of the row's customer is worth, (n,)."""
@@ -163,29 +164,27 @@ class Bundle:
             (part / MANIFEST).write_text(json.dumps(tree, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
     @cached_property
-    def _judged(self) -> lgb.Booster:
-        return lgb.Booster(model_str=self.texts.get(JUDGED, self.texts[RESPONSE]))
+    def _plain(self) -> Joint:
+        return self._joint(RESPONSE, (), self.threads)
+
+    @cached_property
+    def _judged(self) -> Joint:
+        return self._joint(JUDGED if JUDGED in self.texts else RESPONSE, (), self.threads)
+
+    def _joint(self, response: str, own: Collection[str], threads: int) -> Joint:
+        texts = Texts(self.texts[response], self.texts.get(CONTACT), self.texts.get(ENGAGEMENT))
+        return Joint.of(self.manifest, texts, own, threads)
 
     def _actions(self, matrix: Matrix) -> Ints:
         return matrix[:, self.names.index("action")].astype(np.int64)
 
-    def _raw(self, name: str, matrix: Matrix) -> Floats:
-        rows = np.ascontiguousarray(matrix, dtype=np.float32)
-        if rows.ndim != 2 or rows.shape[1] != self.boosters[name].num_feature():
+    def _whole(self, matrix: Matrix) -> Matrix:
+        if matrix.ndim != 2 or matrix.shape[1] != len(self.names):
             raise ArtefactError(
-                f"model {self.model_version}: {name} reads {self.boosters[name].num_feature()} columns, found a matrix "
-                f"of shape {rows.shape}; compute it with the bundle's own feature set"
+                f"model {self.model_version}: reads {len(self.names)} columns, found a matrix of shape {matrix.shape}; "
+                "compute it with the bundle's own feature set"
             )
-        if len(rows) == 0:
-            return np.zeros((0, len(self.manifest.contact.channels)) if name != RESPONSE else 0)
-        return np.asarray(self.boosters[name].predict(rows, num_threads=self.threads), dtype=np.float64)
-
-    def _shares(self, name: str, head: Preference, matrix: Matrix) -> Floats:
-        if head.fixed is not None:
-            return np.tile(np.array(head.fixed), (len(matrix), 1))
-        if len(matrix) == 0:
-            return np.zeros((0, len(head.channels)))
-        return head.calibration.apply(self._raw(name, matrix[:, list(head.columns)]))
+        return matrix
 
 
 def load_bundle(folder: Path, threads: int = 1) -> Bundle:

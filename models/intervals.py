@@ -18,8 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit
-from scipy.stats import norm
+from scipy.special import expit, ndtri
 
 from models.artefact import Artefact, Floats, Ints
 from models.calibration import logit
@@ -52,7 +51,7 @@ class Intervals(Artefact):
     tau: tuple[tuple[float, ...], ...]
 
     def response(self, probability: Floats, action: Ints, stratum: Ints, level: float) -> tuple[Floats, Floats]:
-        """Lower and upper bound of the response, each (n,), that hold with probability `level`."""
+        """Lower and upper bound of the response that hold with probability `level`; the arrays are broadcast."""
         reach = _quantile(level) * np.array(self.tau)[action, stratum]
         centre = logit(probability)
         lower: Floats = np.minimum(expit(centre - reach), probability)
@@ -71,7 +70,7 @@ class Intervals(Artefact):
 
 
 def _quantile(level: float) -> float:
-    return float(norm.ppf(0.5 + level / 2))
+    return float(ndtri(0.5 + level / 2))
 
 
 def fit_intervals(

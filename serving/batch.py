@@ -17,6 +17,7 @@ from contract.files import atomic_group
 from contract.progress import Progress
 from features.demographic import Customers
 from features.matrix import Matrix
+from features.spine import candidates
 from features.timeline import UNKNOWN_CUSTOMER, Timeline
 from serving.scorer import Scorer
 from serving.scores import (
@@ -120,7 +121,6 @@ class BlockScorer:
     costs: Floats
     stamp: Stamp
     category: int
-    threads: int
 
     def __post_init__(self) -> None:
         self.unknown = 0
@@ -130,8 +130,9 @@ class BlockScorer:
     def score(self, ids: npt.NDArray[np.object_]) -> tuple[pa.Table, pa.Table]:
         """Scores and engagement preferences of the customers `ids`, in ascending order of their ids."""
         numbers = self.timeline.customers_of(ids)
-        matrix, order = self.rows(ids)
-        predictions = in_order(self.scorer.predict(matrix), np.argsort(order, kind="stable"))
+        order = np.argsort(numbers, kind="stable")
+        found = self.scorer.score(self.timeline, numbers[order], self.customers, self.stamp.as_of_us, self.category)
+        predictions = in_order(found, np.argsort(order, kind="stable"))
         predictions = self._with_values(predictions, ids)
         access = self._marked(self.rule.access(ids), numbers)
         self.eligible += access.eligible.sum(axis=0)
@@ -140,12 +141,15 @@ class BlockScorer:
         scores = score_table(ids, manifest.outbound, predictions, access, self.costs, evidence, self.stamp)
         return scores, engagement_table(ids, manifest.engagement.channels, predictions.engagement, self.stamp)
 
-    def rows(self, ids: npt.NDArray[np.object_]) -> tuple[Matrix, npt.NDArray[np.int64]]:
-        """(n x actions, p) rows of features, and which of the customers `ids` each group of rows belongs to, (n,)."""
-        numbers = self.timeline.customers_of(ids)
+    def rows(self, ids: npt.NDArray[np.object_]) -> Matrix:
+        """(n x actions, p) features of the customers `ids`, in their order, each with no contact and every channel."""
+        numbers, actions = self.timeline.customers_of(ids), self.scorer.candidates.actions
         order = np.argsort(numbers, kind="stable")
-        spine = self.scorer.rows(numbers[order], self.stamp.as_of_us, self.category)
-        return self.scorer.features.matrix(self.timeline, spine, self.customers, threads=self.threads), order
+        spine = candidates(numbers[order], self.stamp.as_of_us, self.category, actions)
+        matrix = self.scorer.features.matrix(self.timeline, spine, self.customers)
+        place = np.argsort(order, kind="stable")[:, None] * len(actions) + np.arange(len(actions))
+        found: Matrix = matrix[place.ravel()]
+        return found
 
     def _with_values(self, predictions: Predictions, ids: npt.NDArray[np.object_]) -> Predictions:
         own = np.array([self.values.get(customer, np.nan) for customer in ids])

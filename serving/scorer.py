@@ -1,14 +1,18 @@
-"""From rows of features to predictions, the same for a batch of millions and for one customer; touches no file."""
+"""From features to predictions, the same for a batch of millions and for one customer; touches no file."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
+import numpy.typing as npt
 
 from contract.params import Params
-from features.events import NO_ACTION, Spine
+from features.candidates import CandidateFeatures
+from features.demographic import Customers
+from features.events import NO_ACTION
 from features.matrix import FeatureSet, Matrix
-from features.spine import candidates
+from features.timeline import Timeline
 from models.bundle import Bundle
+from models.joint import Joint
 from serving.scores import Floats, Predictions
 
 
@@ -16,68 +20,80 @@ from serving.scores import Floats, Predictions
 class Scorer:
     """A bundle and its features, ready to predict for any customers at any moment.
 
-    interval: coverage of the bounds, in (0.5, 1).
+    features: the bundle's own; candidates: the same in two, for no contact and each outbound channel; interval:
+    coverage of the bounds, in (0.5, 1).
     """
 
     bundle: Bundle
     features: FeatureSet
+    candidates: CandidateFeatures
+    joint: Joint
     interval: float
 
     @classmethod
-    def of(cls, bundle: Bundle, params: Params) -> "Scorer":
-        """The scorer of a loaded bundle."""
-        return cls(bundle, FeatureSet.from_json(bundle.manifest.features), params.planning.interval)
+    def of(cls, bundle: Bundle, params: Params, *, threads: int = 1) -> "Scorer":
+        """The scorer of a loaded bundle; threads: of the models."""
+        features = FeatureSet.from_json(bundle.manifest.features)
+        actions = range(NO_ACTION, len(bundle.manifest.outbound) + 1)
+        candidates = CandidateFeatures.of(features, actions)
+        joint = bundle.joint(candidates.own.names, threads=threads)
+        return cls(bundle, features, candidates, joint, params.planning.interval)
 
-    @property
-    def actions(self) -> range:
-        """No contact, then the outbound channels the bundle was trained on."""
-        return range(NO_ACTION, len(self.bundle.manifest.outbound) + 1)
+    def score(
+        self,
+        timeline: Timeline,
+        numbers: npt.NDArray[np.int64],
+        customers: Customers,
+        as_of_us: int,
+        category: int,
+    ) -> Predictions:
+        """Predictions for customers (n,) with ascending numbers; arguments as `CandidateFeatures.blocks` has them."""
+        parts = [
+            self.predict(shared, own)
+            for _, shared, own in self.candidates.blocks(timeline, numbers, customers, as_of_us, category)
+        ]
+        if len(parts) == 1:
+            return parts[0]
+        return Predictions(
+            **{each.name: np.concatenate([getattr(part, each.name) for part in parts]) for each in fields(Predictions)}
+        )
 
-    def rows(self, customers: np.ndarray[tuple[int], np.dtype[np.int64]], as_of_us: int, category: int) -> Spine:
-        """The rows whose features `predict` needs: each customer with each action, at one moment."""
-        return candidates(customers, as_of_us, category, self.actions)
-
-    def predict(self, matrix: Matrix) -> Predictions:
+    def predict(self, shared: Matrix, own: Matrix) -> Predictions:
         """What n customers will do, if contacted on each outbound channel and if not.
 
         Args:
-            matrix: (n x actions, p) features of `rows`.
+            shared: (n, p) the columns that all actions of a customer share.
+            own: (n * actions, q) those of each action, a customer's rows side by side.
         """
-        actions = len(self.actions)
-        probability = self.bundle.predict_response(matrix)
-        alone = self._alone(probability)
-        response = self.bundle.response_bounds(probability, matrix, self.interval)
-        uplift = self._uplift_bounds(probability, alone, response, matrix)
-        unmeasured = np.array([each.verdict == "unmeasured" for each in self.bundle.manifest.evidence[1:]])
-        first = np.ascontiguousarray(matrix[::actions])
+        response = self.joint.response(shared, own)
+        alone = np.zeros((len(response), 1)) if self._tied else response[:, :1]
+        stratum = self.joint.stratum(shared)[:, None]
+        contacted, action = response[:, 1:], np.arange(1, response.shape[1])
+        intervals = self.bundle.manifest.intervals
+        bounds = intervals.response(contacted, action, stratum, self.interval)
+        uplift = bounds if self._tied else intervals.uplift(contacted, alone, action, stratum, self.interval)
 
-        def per_channel(values: Floats) -> Floats:
-            return np.where(unmeasured, np.nan, values.reshape(-1, actions)[:, 1:])
+        def measured(values: Floats) -> Floats:
+            return np.where(self._unmeasured, np.nan, values)
 
         return Predictions(
-            response=per_channel(probability),
-            response_lower=per_channel(response[0]),
-            response_upper=per_channel(response[1]),
-            no_contact=alone[::actions],
-            uplift=per_channel(probability - alone),
-            uplift_lower=per_channel(uplift[0]),
-            uplift_upper=per_channel(uplift[1]),
-            contact=self.bundle.contact_preference(first),
-            engagement=self.bundle.engagement_preference(first),
-            worth=self.bundle.expected_margin(first),
+            response=measured(contacted),
+            response_lower=measured(bounds[0]),
+            response_upper=measured(bounds[1]),
+            no_contact=alone[:, 0],
+            uplift=measured(contacted - alone),
+            uplift_lower=measured(uplift[0]),
+            uplift_upper=measured(uplift[1]),
+            contact=self.joint.contact(shared),
+            engagement=self.joint.engagement(shared),
+            worth=self.joint.worth(shared),
         )
 
-    def _alone(self, probability: Floats) -> Floats:
-        """Response without contact, repeated for each action: zero by definition where it is tied to the send."""
-        if self._tied:
-            return np.zeros_like(probability)
-        return np.repeat(probability[:: len(self.actions)], len(self.actions))
-
-    def _uplift_bounds(
-        self, probability: Floats, alone: Floats, response: tuple[Floats, Floats], matrix: Matrix
-    ) -> tuple[Floats, Floats]:
-        return response if self._tied else self.bundle.uplift_bounds(probability, alone, matrix, self.interval)
+    @property
+    def _unmeasured(self) -> npt.NDArray[np.bool_]:
+        return np.array([each.verdict == "unmeasured" for each in self.bundle.manifest.evidence[1:]])
 
     @property
     def _tied(self) -> bool:
+        """Whether a response is tied to the send, and so zero by definition without one."""
         return self.bundle.manifest.objective.counts == "send"

@@ -2,7 +2,7 @@
 
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,9 +16,10 @@ from contract.intake import Intake, open_data
 from contract.params import Params
 from contract.progress import Progress
 from features.engines import DuckdbEngine, EngineMaker
+from features.events import Codebook
 from features.export import write_customer_features
 from features.growth import append_events
-from features.matrix import FeatureSet, learn_features
+from features.matrix import learn_features
 from features.sweep import prepare
 from features.timeline import Timeline, build_timeline
 
@@ -61,11 +62,10 @@ def engine_called(name: str, params: Params) -> Iterator[EngineMaker]:
 
 
 @contextmanager
-def timeline_of(intake: Intake, params: Params, progress: Progress, features: FeatureSet | None) -> Iterator[Timeline]:
-    """The timeline of an intake in a folder that goes when the job ends; coded as `features`, if given."""
-    _compiled(progress)
+def timeline_of(intake: Intake, params: Params, progress: Progress, codebook: Codebook | None) -> Iterator[Timeline]:
+    """The timeline of an intake in a folder that goes when the job ends; its codes continue the codebook, if given."""
+    compiled(progress, prepare)
     with tempfile.TemporaryDirectory(prefix="channelwise-") as folder:
-        codebook = features.codebook if features else None
         yield build_timeline(intake, params, Path(folder) / TIMELINE, codebook=codebook, progress=progress)
 
 
@@ -81,7 +81,7 @@ def run_features(request: FeaturesRequest, params: Params, progress: Progress, *
             f"--update: adds events with the engine {DUCKDB}, found '{request.engine}'; a day needs no cluster: "
             "leave out --engine"
         )
-    _compiled(progress)
+    compiled(progress, prepare)
     with engine_called(request.engine, params) as maker, atomic_folder(request.out) as folder:
         intake = open_data(request.data, params, as_of=request.as_of, quarantine=None, now=now)
         target = folder / TIMELINE
@@ -94,11 +94,12 @@ def run_features(request: FeaturesRequest, params: Params, progress: Progress, *
         return write_customer_features(intake, timeline, features, params, folder, progress)
 
 
-def _compiled(progress: Progress) -> None:
-    """Have the kernel ready, and say so where that takes long: on the first command after an installation."""
+def compiled(progress: Progress, *prepares: Callable[[], None]) -> None:
+    """Have kernels ready, and say so where that takes long: on the first command after an installation."""
     stage = "compiling (the first time only)"
     progress(stage, 0, 1)
-    prepare()
+    for each in prepares:
+        each()
     progress(stage, 1, 1)
 
 

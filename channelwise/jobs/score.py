@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from channelwise.jobs.features import timeline_of
+from channelwise.jobs.features import compiled, timeline_of
 from contract.delivery import Place
 from contract.errors import ArtefactError, DataError, UsageError
 from contract.intake import Intake, open_audience, open_data
@@ -20,6 +20,7 @@ from features.spine import category_of
 from features.timeline import Timeline, kept_window
 from models.bundle import Bundle, load_bundle
 from models.evidence import Evidence
+from models.forest import prepare
 from serving.batch import BlockScorer, Outputs, write_scores
 from serving.eligibility import Eligibility
 from serving.explanations import Explainer, write_explanations
@@ -91,8 +92,9 @@ def run_score(
     intake = open_data(request.data, params, as_of=request.as_of, quarantine=request.quarantine, now=now)
     audience = open_audience(intake.connection, request.audience, params, quarantine=request.quarantine)
     category = _campaign_category(intake, request.campaign_id)
-    scorer = Scorer.of(bundle, params)
-    with timeline_of(intake, params, progress, scorer.features) as timeline:
+    compiled(progress, prepare)
+    scorer = Scorer.of(bundle, params, threads=params.threads)
+    with timeline_of(intake, params, progress, scorer.features.codebook) as timeline:
         block = _block_scorer(scorer, timeline, intake, request, category, params)
         ids = _audience_ids(intake)
         write_scores(ids, params.resources.block_customers, block.score, outputs, progress)
@@ -129,13 +131,11 @@ def _block_scorer(
         costs=np.array([params.channels[name].unit_cost for name in params.outbound]),
         stamp=stamp,
         category=category_of(timeline.codebook, category),
-        threads=params.threads,
     )
 
 
 def _explained(block: BlockScorer, explainer: Explainer, ids: npt.NDArray[np.object_]) -> pa.Table:
-    matrix, order = block.rows(ids)
-    return explainer.table(ids[order], matrix, block.stamp)
+    return explainer.table(ids, block.rows(ids), block.stamp)
 
 
 def _audience_ids(intake: Intake) -> list[str]:

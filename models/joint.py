@@ -1,0 +1,141 @@
+"""The models of a bundle over customers who share an as-of, each with the same actions; what is alike is done once.
+
+Columns come in two matrices: those that all actions of a customer share, (n, p), and the actions' own,
+(n · actions, q), a customer's rows side by side. Without columns of their own, actions are rows like any other.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from contract.errors import ArtefactError
+from models.artefact import Floats, Ints, Matrix
+from models.trees import Trees, probabilities
+
+if TYPE_CHECKING:
+    from models.bundle import Manifest, Preference
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Model texts of a bundle; a preference without trees has none."""
+
+    response: str
+    contact: str | None
+    engagement: str | None
+
+
+@dataclass(frozen=True)
+class Joint:
+    """From the two matrices to probabilities.
+
+    own: names of the columns that depend on the row's action, all others are shared; both in the manifest's order.
+    """
+
+    manifest: "Manifest"
+    texts: Texts
+    own: tuple[str, ...]
+    threads: int = 1
+
+    @classmethod
+    def of(cls, manifest: "Manifest", texts: Texts, own: Collection[str], threads: int) -> "Joint":
+        """With those of the manifest's columns that are among `own` as the actions' own."""
+        return cls(manifest, texts, tuple(name for name in manifest.names if name in own), threads)
+
+    @cached_property
+    def shared(self) -> tuple[str, ...]:
+        """Names of the columns of the shared matrix."""
+        return tuple(name for name in self.manifest.names if name not in self.own)
+
+    def halves(self, rows: Matrix, actions: int) -> tuple[Matrix, Matrix]:
+        """The two matrices of whole rows (n · actions, all columns)."""
+        return rows[::actions, self._columns(self.shared)], rows[:, self._columns(self.own)]
+
+    def response(self, shared: Matrix, own: Matrix | None = None) -> Floats:
+        """(n, actions) calibrated probability of a response to each action."""
+        raw = self._response.raw(shared, own, threads=self.threads)
+        return self.manifest.response_calibration.apply(probabilities(raw)[..., 0])
+
+    def contact(self, shared: Matrix) -> Floats:
+        """(n, outbound channels): shares of the next answer under equal contact; rows sum to one.
+
+        A channel on which no answer was ever seen has share 0. The row's action does not matter.
+        """
+        shares = self._shares(self._contact, self.manifest.contact, shared)
+        result = np.zeros((len(shared), len(self.manifest.outbound)))
+        result[:, [self.manifest.outbound.index(name) for name in self.manifest.contact.channels]] = shares
+        return result
+
+    def engagement(self, shared: Matrix) -> Floats:
+        """(n, channels of the engagement preference): shares of the customer's next own step; rows sum to one."""
+        return self._shares(self._engagement, self.manifest.engagement, shared)
+
+    def worth(self, shared: Matrix) -> Floats:
+        """(n,) EUR that a response of the customer is worth."""
+        margin = self.manifest.margin
+        moved = {
+            name: None if (column := getattr(margin, name)) is None else self._moved(column)
+            for name in ("value_column", "count_column")
+        }
+        return margin.model_copy(update=moved).expected(shared)
+
+    def stratum(self, shared: Matrix) -> Ints:
+        """(n,) how much is known of each customer, as `History.stratum` has it."""
+        history = self.manifest.history
+        return history.model_copy(update={"columns": tuple(map(self._moved, history.columns))}).stratum(shared)
+
+    @property
+    def refused(self) -> Mapping[str, str]:
+        """Which models LightGBM evaluates, by name, and why the forest does not."""
+        heads = {"response": self._response, "contact": self._contact, "engagement": self._engagement}
+        return {name: trees.refused for name, trees in heads.items() if trees is not None and trees.forest is None}
+
+    @cached_property
+    def _response(self) -> Trees:
+        return Trees.of(self.texts.response, self._places(range(len(self.manifest.names))))
+
+    @cached_property
+    def _contact(self) -> Trees | None:
+        return self._head(self.texts.contact, self.manifest.contact)
+
+    @cached_property
+    def _engagement(self) -> Trees | None:
+        return self._head(self.texts.engagement, self.manifest.engagement)
+
+    def _head(self, text: str | None, head: "Preference") -> Trees | None:
+        return None if text is None else Trees.of(text, [self._moved(column) for column in head.columns])
+
+    def _shares(self, trees: Trees | None, head: "Preference", shared: Matrix) -> Floats:
+        if head.fixed is not None or trees is None:
+            return np.tile(np.array(head.fixed), (len(shared), 1))
+        if len(shared) == 0:
+            return np.zeros((0, len(head.channels)))
+        return head.calibration.apply(probabilities(trees.raw(shared, threads=self.threads))[:, 0])
+
+    def _places(self, columns: Sequence[int]) -> list[int]:
+        return [self._place_of[column] for column in columns]
+
+    def _moved(self, column: int) -> int:
+        place = self._place_of[column]
+        if place < 0:
+            raise ArtefactError(
+                f"model {self.manifest.model_version}: reads '{self.manifest.names[column]}', which depends on the "
+                "action, where the action may not matter; train again"
+            )
+        return place
+
+    @cached_property
+    def _place_of(self) -> Mapping[int, int]:
+        """Of each of the manifest's columns, as `Forest.parsed` has places."""
+        found: dict[int, int] = {}
+        sign: Callable[[int], int]
+        for names, sign in ((self.shared, lambda i: i), (self.own, lambda i: ~i)):
+            for i, name in enumerate(names):
+                found[self.manifest.names.index(name)] = sign(i)
+        return found
+
+    def _columns(self, names: Sequence[str]) -> list[int]:
+        return [self.manifest.names.index(name) for name in names]

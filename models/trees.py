@@ -1,0 +1,75 @@
+"""One trained LightGBM model behind whichever engine evaluates it: the forest, or LightGBM where that refuses."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import lightgbm as lgb
+import numpy as np
+from scipy.special import expit
+
+from contract.errors import ArtefactError
+from models.artefact import Floats, Matrix
+from models.forest import Forest, UnreadableError
+
+
+@dataclass(frozen=True)
+class Trees:
+    """A model text and where its columns lie, as `Forest.parsed` has it.
+
+    forest: None where LightGBM evaluates; refused: then, why.
+    """
+
+    text: str
+    places: tuple[int, ...]
+    forest: Forest | None
+    refused: str = ""
+
+    @classmethod
+    def of(cls, text: str, places: Sequence[int]) -> "Trees":
+        """The trees of a binary or multiclass model.
+
+        Raises:
+            ArtefactError: it was trained for another objective, or reads another number of columns.
+        """
+        facts = dict(line.split("=", 1) for line in text[: text.index("\n\n")].splitlines() if "=" in line)
+        objective = facts.get("objective", "")
+        if objective != "binary sigmoid:1" and not objective.startswith("multiclass "):
+            raise ArtefactError(f"model: objective '{objective}'; read are binary and multiclass; train again")
+        if int(facts["max_feature_idx"]) + 1 != len(places):
+            raise ArtefactError(
+                f"model: reads {int(facts['max_feature_idx']) + 1} columns, the bundle names {len(places)}; train again"
+            )
+        try:
+            return cls(text, tuple(places), Forest.parsed(text, places))
+        except UnreadableError as reason:
+            return cls(text, tuple(places), None, str(reason))
+
+    def raw(self, shared: Matrix, own: Matrix | None = None, *, threads: int = 1) -> Floats:
+        """(n, actions, classes) raw scores; the arguments are those of `Forest.raw`."""
+        if self.forest is not None:
+            return self.forest.raw(shared, own, threads=threads)
+        actions = 1 if own is None or len(shared) == 0 else len(own) // len(shared)
+        if len(shared) == 0:
+            return np.empty((0, actions, self._booster.num_model_per_iteration()))
+        rows = np.empty((len(shared) * actions, len(self.places)), np.float32)
+        for column, place in enumerate(self.places):
+            if place >= 0:
+                rows[:, column] = np.repeat(shared[:, place], actions)
+            elif own is not None:
+                rows[:, column] = own[:, ~place]
+        raw = np.asarray(self._booster.predict(rows, raw_score=True, num_threads=threads), dtype=np.float64)
+        return raw.reshape(len(shared), actions, -1)
+
+    @cached_property
+    def _booster(self) -> lgb.Booster:
+        return lgb.Booster(model_str=self.text)
+
+
+def probabilities(raw: Floats) -> Floats:
+    """(..., classes) of raw scores: the logistic function where there is one class, else the softmax."""
+    if raw.shape[-1] == 1:
+        result: Floats = expit(raw)
+        return result
+    powers = np.exp(raw - raw.max(axis=-1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
