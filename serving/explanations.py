@@ -61,7 +61,8 @@ class Explainer:
 
         Args:
             ids: of the n customers; one is enough.
-            matrix: (n x actions, p), each customer with no contact and then every outbound channel.
+            matrix: (n x actions, p), each customer with no contact and then every outbound channel; `Joint.whole` makes
+                it of the halves that a live score is made of.
             stamp: of the scoring.
         """
         channels = self._channels()
