@@ -186,6 +186,10 @@ def test_a_search_goes_on_where_it_stopped(tmp_path):
     _, first = _trained(params, storage=tmp_path / "s.db", profile="default")
     _, again = _trained(params, storage=tmp_path / "s.db", profile="default")
     assert first.report.settings["trials"] == again.report.settings["trials"] == 3
+    assert [each.loss for each in first.report.search] == [each.loss for each in again.report.search]
+    best = min(each.loss for each in first.report.search)
+    assert "3 sets of parameters tried" in (page := card_page(first.report, params))
+    assert f"{best:.5f}" in page
     assert first.bundle.texts == again.bundle.texts
 
 
