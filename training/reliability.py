@@ -81,7 +81,11 @@ def reliability(
         return None
     count = min(most_bins, rows // LEAST_ROWS, customers // LEAST_CUSTOMERS)
     y = outcome.astype(np.float64)
-    parts = np.array_split(np.argsort(probability, kind="stable"), count)
+    order = np.argsort(probability, kind="stable")
+    parts = np.array_split(order, count)
+    while count > 1 and min(len(np.unique(dense[part])) for part in parts) < LEAST_CUSTOMERS:
+        count -= 1
+        parts = np.array_split(order, count)
     bins = tuple(_bin(probability[part], y[part], customer[part], level) for part in parts)
     return Reliability(
         rows=rows,

@@ -19,7 +19,7 @@ from obp.policy import BernoulliTS
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import LabelEncoder
 
-SEED, POSITIONS, DRAWS = 12345, 3, 1_000_000
+SEED, POSITIONS, DRAWS = 12345, 3, 200_000
 GRID = [0.0, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, float("inf")]
 """Hyperparameters that both sides are given where equality is asked."""
 THEIRS = [10.0, 50.0, 100.0, 500.0, 1000.0, 5000.0, 10000.0, float("inf")]

@@ -58,6 +58,18 @@ def test_few_customers_are_never_shown_however_many_rows_they_have():
     assert len(enough.bins) == 3
 
 
+def test_no_bin_shows_a_few_customers_with_many_rows():
+    p, y, customer = drawn(3, rows=6_000)
+    # The surest tenth of the decisions belongs to ten customers.
+    customer = np.where(p >= np.quantile(p, 0.9), customer % 10, customer)
+    found = reliability(p, y, customer, most_bins=10, level=0.9, rate=0.06)
+    assert found is not None
+    order = np.argsort(p, kind="stable")
+    sizes = [len(np.unique(customer[part])) for part in np.array_split(order, len(found.bins))]
+    assert min(sizes) >= LEAST_CUSTOMERS
+    assert 1 < len(found.bins) < 10
+
+
 def test_groups_are_levels_and_quarters_and_the_small_ones_are_counted():
     p, y, customer = drawn(1, rows=8_000)
     random = np.random.default_rng(0)
