@@ -58,9 +58,7 @@ def card_page(report: TrainingReport, params: Params) -> str:
         target=_target(params),
         period=_period(report),
         quality=report.evaluation[report.insight.rows]["all"][CHALLENGER],
-        base=report.evaluation[report.insight.rows]["all"][BASE_RATES],
         rows_words=SETS[report.insight.rows],
-        sets=SETS,
         rates=plots.rate_plot([(_action(name), n, rate) for name, (n, _, rate) in report.base_rates.items() if n]),
         gain=_gain(report),
         warnings=list(_warnings(report)),
@@ -95,10 +93,12 @@ def _period(report: TrainingReport) -> dict[str, str]:
     return {name: datetime.fromtimestamp(us / 1e6, UTC).strftime("%-d %B %Y") for name, us in moments.items()}
 
 
-def _gain(report: TrainingReport) -> str:
-    """How much of the base rates' log loss the model saves."""
+def _gain(report: TrainingReport) -> tuple[str, str]:
+    """How much of the base rates' log loss the model saves, and what that figure is."""
     quality = report.evaluation[report.insight.rows]["all"]
-    return percent(1 - quality[CHALLENGER].log_loss / quality[BASE_RATES].log_loss)
+    saved = 1 - quality[CHALLENGER].log_loss / quality[BASE_RATES].log_loss
+    words = "less" if saved >= 0 else "more"
+    return percent(abs(saved)), f"{words} log loss than base rates, on {SETS[report.insight.rows]}"
 
 
 def _warnings(report: TrainingReport) -> Iterator[str]:
