@@ -45,7 +45,6 @@ def read(path: Path) -> PolicyLog:
     """The inputs that sb-obp had; every row is a cluster of its own, as it takes them."""
     with np.load(path) as found:
         policy = found["dist"].T[found["position"]]
-        policy = policy / policy.sum(axis=1, keepdims=True)
         return PolicyLog(
             found["reward"],
             found["action"],
