@@ -42,10 +42,10 @@ def _environment() -> Environment:
 def eur(value: float, digits: int = 2) -> str:
     """Money for a reader.
 
-    >>> eur(1234.5)
-    '1,234.50 EUR'
+    >>> eur(1234.5), eur(-3, 0)
+    ('1,234.50 EUR', '−3 EUR')
     """
-    return f"{value:,.{digits}f} EUR"
+    return f"{_signed(value, digits)} EUR"
 
 
 def percent(value: float, digits: int = 1) -> str:
@@ -63,7 +63,13 @@ def whole(value: float) -> str:
     >>> whole(1234567)
     '1,234,567'
     """
-    return f"{value:,.0f}"
+    return _signed(value, 0)
+
+
+def _signed(value: float, digits: int) -> str:
+    """With the sign of print; nothing is less than zero by rounding."""
+    text = f"{value:,.{digits}f}"
+    return f"−{text[1:]}" if text.startswith("-") and text.strip("-0.,") else text.lstrip("-")
 
 
 __all__ = ["FRAME", "Markup", "eur", "percent", "render", "whole"]

@@ -20,7 +20,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from pages.charts import ACCENT, COLOURS, INK, QUIET, TEXT, plot
 
-ROW_INCHES = 0.34
+ROW_INCHES, LINE_INCHES = 0.34, 0.17
 ROOMY_LETTERS, NARROW_LETTERS = 34, 17
 _BESIDE: Final[dict[str, Any]] = {"textcoords": "offset points", "va": "center", "ha": "left", "color": TEXT}
 
@@ -69,12 +69,12 @@ def bars(rows: Sequence[Bar], words: str, axis: str = "") -> Markup:
             if row.full is not None:
                 axes.barh(place, full, height=0.62, facecolor="none", edgecolor=QUIET, linewidth=0.8)
             axes.barh(place, row.value, height=0.62, color=ACCENT if row.ours else QUIET)
-        _with_room(axes, [*whole, *(row.value for row in rows), 0.0], 0.42 if narrow else 0.22)
+        _with_room(axes, [*whole, *(row.value for row in rows), 0.0], _room(rows, narrow))
         for place, row, full in zip(places, rows, whole, strict=True):
             axes.annotate(row.text, (max(row.value, full, 0.0), place), (5, 0), **_BESIDE)
         _bottom(axes, axis)
 
-    return plot(draw, words, _height(len(rows), axis))
+    return plot(draw, words, _height(rows, axis))
 
 
 def intervals(rows: Sequence[Bar], words: str, axis: str = "") -> Markup:
@@ -92,10 +92,10 @@ def intervals(rows: Sequence[Bar], words: str, axis: str = "") -> Markup:
             axes.plot([row.value], [place], "o", color=colour, markersize=7 if row.ours else 5.5)
             axes.annotate(row.text, (upper, place), (6, 0), **_BESIDE)
             ends += [lower, upper]
-        _with_room(axes, ends, 0.42 if narrow else 0.2)
+        _with_room(axes, ends, _room(rows, narrow))
         _bottom(axes, axis)
 
-    return plot(draw, words, _height(len(rows), axis))
+    return plot(draw, words, _height(rows, axis))
 
 
 def curve(x: Sequence[float], y: Sequence[float], marks: Sequence[Mark], words: str, axis: Axis) -> Markup:
@@ -126,16 +126,17 @@ def curve(x: Sequence[float], y: Sequence[float], marks: Sequence[Mark], words: 
 def matrix(
     rows: Sequence[str], columns: Sequence[str], counts: npt.NDArray[np.int64], words: str, axis: Axis
 ) -> Markup:
-    """A table of counts (rows, columns) whose cells are the darker the more they hold; the diagonal is what stayed."""
+    """A table of counts (rows, columns) whose cells are the darker the more they hold, grey where both names agree."""
     height = 0.9 + 0.4 * len(rows)
 
     def draw(figure: Figure, narrow: bool) -> None:
         axes = figure.add_subplot()
-        largest = max(1, int(counts[~np.eye(len(rows), dtype=bool)].max(initial=0)))
+        same = np.array(rows)[:, None] == np.array(columns)
+        largest = max(1, int(counts[~same].max(initial=0)))
         for row in range(len(rows)):
             for column in range(len(columns)):
                 count = int(counts[row, column])
-                stayed = row == column
+                stayed = bool(same[row, column])
                 strength = 0.10 if stayed else 0.5 * float(np.sqrt(count / largest))
                 colour = to_rgba(QUIET if stayed else ACCENT, strength if count else 0.0)
                 axes.add_patch(_cell(column, row, colour))
@@ -195,6 +196,12 @@ def _wrapped(name: str, narrow: bool) -> str:
     return fill(name, NARROW_LETTERS if narrow else ROOMY_LETTERS)
 
 
+def _room(rows: Sequence[Bar], narrow: bool) -> float:
+    """Share of the width of the bars that the longest of their texts needs beside them."""
+    letters = max((len(row.text) for row in rows), default=0)
+    return max(0.12, letters * (0.026 if narrow else 0.013))
+
+
 def _with_room(axes: Axes, ends: Sequence[float], share: float) -> None:
     """Limits around `ends`, with a share of the width to the right for texts."""
     low, high = min(ends), max(ends)
@@ -226,5 +233,7 @@ def _short(value: float, _: float | None = None) -> str:
     return f"{value:,.0f}" if abs(value) >= 10 or value == round(value) else f"{value:,.3g}"
 
 
-def _height(rows: int, axis: str) -> float:
-    return ROW_INCHES * max(rows, 1) + (0.55 if axis else 0.15)
+def _height(rows: Sequence[Bar], axis: str) -> float:
+    """Inches; all rows are as high as the longest name needs on a phone."""
+    lines = max((_wrapped(row.name, narrow=True).count("\n") + 1 for row in rows), default=1)
+    return max(ROW_INCHES, LINE_INCHES * lines) * max(len(rows), 1) + (0.55 if axis else 0.15)

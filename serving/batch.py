@@ -1,4 +1,4 @@
-"""Scores an audience of any size, block by block, into two files that appear together; holds one block in memory."""
+"""Scores an audience of any size, block by block, into files that appear together; holds one block in memory."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -19,6 +19,7 @@ from features.demographic import Customers
 from features.matrix import Matrix
 from features.spine import candidates
 from features.timeline import UNKNOWN_CUSTOMER, Timeline
+from serving.outlook import outlook_file
 from serving.scorer import Scorer
 from serving.scores import (
     ENGAGEMENT_SCHEMA,
@@ -39,21 +40,23 @@ NO_HISTORY: Final = "no history"
 
 @dataclass(frozen=True)
 class Outputs:
-    """Where the scores and, beside them, the engagement preferences go."""
+    """Where the scores and, beside them, the engagement preferences and the outlook go; the latter's text."""
 
     scores: Path
     engagement: Path
+    outlook: Path
+    outlook_json: str = ""
 
     @classmethod
     def beside(cls, scores: Path) -> "Outputs":
-        """`NAME.SUFFIX` and `NAME.engagement.SUFFIX`.
+        """`NAME.SUFFIX`, `NAME.engagement.SUFFIX` and `NAME.outlook.json`; what the last says is to be filled in.
 
         Raises:
             UsageError: where the suffix is no format that can be written.
         """
         if scores.suffix not in FORMATS:
             raise UsageError(f"--out: found '{scores}'; expected a file that ends in {' or '.join(FORMATS)}")
-        return cls(scores, scores.with_name(f"{scores.stem}.engagement{scores.suffix}"))
+        return cls(scores, scores.with_name(f"{scores.stem}.engagement{scores.suffix}"), outlook_file(scores))
 
 
 def write_scores(
@@ -63,17 +66,19 @@ def write_scores(
     outputs: Outputs,
     progress: Progress,
 ) -> None:
-    """Both files of a scoring, whole or not at all.
+    """All files of a scoring, whole or not at all.
 
     Args:
         ids: customers in the order of their rows.
         block_customers: how many are scored at a time.
         score_block: the scores and the engagement of some of them.
-        outputs: where to write; what is there is replaced when both are complete.
+        outputs: where to write; what is there is replaced when all are complete.
         progress: told after each block.
     """
     customers = np.asarray(ids, dtype=object)
-    with atomic_group([outputs.engagement, outputs.scores]) as (engagement, scores), ExitStack() as open_files:
+    targets = [outputs.engagement, outputs.outlook, outputs.scores]
+    with atomic_group(targets) as (engagement, outlook, scores), ExitStack() as open_files:
+        outlook.write_text(outputs.outlook_json, encoding="utf-8")
         writers = [
             open_files.enter_context(closing(path, schema))
             for path, schema in ((scores, SCORE_SCHEMA), (engagement, ENGAGEMENT_SCHEMA))

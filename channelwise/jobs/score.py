@@ -1,7 +1,7 @@
 """The job that scores an audience: puts intake, features and serving together; shows nothing and trains nothing."""
 
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -23,15 +23,24 @@ from models.evidence import Evidence
 from models.forest import prepare
 from serving.batch import BlockScorer, Outputs, write_scores
 from serving.eligibility import Eligibility
+from serving.eligibility_files import Beside, Refusals, eligibility_beside
 from serving.explanations import Explainer, write_explanations
 from serving.explanations import beside as explanations_beside
+from serving.opt_outs import opt_out_rates
+from serving.outlook import Outlook
 from serving.scorer import Scorer
 from serving.scores import Stamp
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
 class ScoreRequest:
-    """What to score: an audience file, for a campaign, at a moment (UTC), into `out`; reasons per score to explain."""
+    """What to score: an audience file, for a campaign, at a moment (UTC), into `out`.
+
+    planned: earlier plans whose contacts count until they are sent. all_reasons: whether every refusal is named.
+    explain: how many reasons for each score are written beside them; 0 for none.
+    """
 
     data: Place
     audience: Path
@@ -39,6 +48,8 @@ class ScoreRequest:
     as_of: datetime
     out: Path
     quarantine: Path | None
+    planned: tuple[Path, ...] = ()
+    all_reasons: bool = False
     explain: int = 0
 
 
@@ -47,6 +58,8 @@ class ScoreSummary:
     """What a scoring found; `notes` are the remarks of the checks."""
 
     outputs: Outputs
+    eligibility: Beside
+    refusals: Refusals
     customers: int
     unknown: int
     no_history: int
@@ -94,18 +107,27 @@ def run_score(
     category = _campaign_category(intake, request.campaign_id)
     compiled(progress, prepare)
     scorer = Scorer.of(bundle, params, threads=params.threads)
-    with timeline_of(intake, params, progress, scorer.features.codebook) as timeline:
-        block = _block_scorer(scorer, timeline, intake, request, category, params)
-        ids = _audience_ids(intake)
-        write_scores(ids, params.resources.block_customers, block.score, outputs, progress)
-        explanations = None
+    ids = _audience_ids(intake)
+    rule = Eligibility(
+        intake.connection, params, request.as_of, request.campaign_id, planned=request.planned, audience=ids
+    )
+    size = params.resources.block_customers
+    with (
+        timeline_of(intake, params, progress, scorer.features.codebook) as timeline,
+        eligibility_beside(request.out, rule, size, progress, request.all_reasons) as refusals,
+    ):
+        block = _block_scorer(scorer, timeline, intake, rule, request, category, params)
+        outputs = replace(outputs, outlook_json=_outlook(bundle, intake, block.stamp, params).as_json())
+        write_scores(ids, size, block.score, outputs, progress)
         if request.explain:
-            explanations = explanations_beside(request.out)
             explainer = Explainer.of(bundle, scorer.features, request.explain)
-            reasons = partial(_explained, block, explainer)
-            write_explanations(ids, params.resources.block_customers, reasons, explanations, progress)
+            write_explanations(
+                ids, size, partial(_explained, block, explainer), explanations_beside(request.out), progress
+            )
     return ScoreSummary(
         outputs=outputs,
+        eligibility=Beside.of(request.out),
+        refusals=refusals,
         customers=len(ids),
         unknown=block.unknown,
         no_history=block.no_history,
@@ -113,12 +135,18 @@ def run_score(
         evidence=bundle.manifest.evidence,
         model_version=bundle.model_version,
         reports=(intake.report, audience),
-        explanations=explanations,
+        explanations=explanations_beside(request.out) if request.explain else None,
     )
 
 
 def _block_scorer(
-    scorer: Scorer, timeline: Timeline, intake: Intake, request: ScoreRequest, category: str | None, params: Params
+    scorer: Scorer,
+    timeline: Timeline,
+    intake: Intake,
+    rule: Eligibility,
+    request: ScoreRequest,
+    category: str | None,
+    params: Params,
 ) -> BlockScorer:
     stamp = Stamp(request.campaign_id, kept_window(request.as_of, params).until_us, scorer.bundle.model_version)
     values = intake.connection.execute("SELECT customer_id, value FROM audience WHERE value IS NOT NULL").fetchall()
@@ -127,7 +155,7 @@ def _block_scorer(
         timeline=timeline,
         customers=scorer.features.demographic.table(intake, timeline),
         values=dict(values),
-        rule=Eligibility(intake.connection, params, request.as_of),
+        rule=rule,
         costs=np.array([params.channels[name].unit_cost for name in params.outbound]),
         stamp=stamp,
         category=category_of(timeline.codebook, category),
@@ -136,6 +164,20 @@ def _block_scorer(
 
 def _explained(block: BlockScorer, explainer: Explainer, ids: npt.NDArray[np.object_]) -> pa.Table:
     return explainer.table(ids, block.rows(ids), block.stamp)
+
+
+def _outlook(bundle: Bundle, intake: Intake, stamp: Stamp, params: Params) -> Outlook:
+    manifest = bundle.manifest
+    as_of = EPOCH + timedelta(microseconds=stamp.as_of_us)
+    return Outlook(
+        campaign_id=stamp.campaign_id,
+        as_of=as_of,
+        model_version=stamp.model_version,
+        objective=manifest.objective_name,
+        horizon_days=manifest.objective.horizon_days,
+        forecast_error=manifest.forecast_error,
+        opt_outs=opt_out_rates(intake.connection, params, as_of),
+    )
 
 
 def _audience_ids(intake: Intake) -> list[str]:

@@ -3,6 +3,7 @@
 from channelwise.console import say, show_table
 from channelwise.jobs.score import ScoreSummary
 from channelwise.reports.check import warn_of_quarantine
+from channelwise.reports.eligibility import show_refusals
 
 
 def show_scores(summary: ScoreSummary) -> None:
@@ -19,6 +20,8 @@ def show_scores(summary: ScoreSummary) -> None:
         say(f"{summary.unknown:,} customers are in no table: scored as newcomers of whom nothing is known.")
     if summary.no_history:
         say(f"{summary.no_history:,} customers have no history: scored from what else is known of them.")
+    show_refusals(summary.refusals)
     say(f"Scores: {summary.outputs.scores}\nEngagement preferences: {summary.outputs.engagement}")
+    say(f"Eligibility: {summary.eligibility.rows}")
     if summary.explanations is not None:
         say(f"Reasons: {summary.explanations}")
