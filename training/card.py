@@ -60,7 +60,7 @@ def _evaluation(report: TrainingReport) -> Iterator[str]:
         for group, qualities in found.items():
             for name, quality in qualities.items():
                 yield f"  {group:14}{name:22}{_measures(quality)}"
-        yield from (f"  {line}" for line in concessions(found["all"]))
+        yield from (f"  {name} wins here in {won}" for name, won in concessions(found["all"]))
 
 
 def _measures(q: Quality) -> str:
@@ -68,8 +68,8 @@ def _measures(q: Quality) -> str:
     return f"{q.rows:>9,}{q.base_rate:>8.2%}{auc:>8}{q.log_loss:>10.5f}{q.calibration_error:>12.4f}"
 
 
-def concessions(qualities: dict[str, Quality]) -> Iterator[str]:
-    """Where something plainer wins, said plainly."""
+def concessions(qualities: dict[str, Quality]) -> Iterator[tuple[str, str]]:
+    """Every plainer predictor that beats the model, and in what."""
     model = qualities[CHALLENGER]
     for name, other in qualities.items():
         if name == CHALLENGER:
@@ -78,7 +78,7 @@ def concessions(qualities: dict[str, Quality]) -> Iterator[str]:
         won += ["AUC"] if other.auc is not None and model.auc is not None and other.auc > model.auc else []
         won += ["calibration error"] if other.calibration_error < model.calibration_error else []
         if won:
-            yield f"{name} wins here in {' and '.join(won)}"
+            yield name, " and ".join(won)
 
 
 def _preferences(report: TrainingReport) -> Iterator[str]:

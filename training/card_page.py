@@ -105,8 +105,8 @@ def _warnings(report: TrainingReport) -> Iterator[str]:
     """What must not be overlooked, found on the rows that judge."""
     where = SETS[report.insight.rows]
     quality = report.evaluation[report.insight.rows]["all"]
-    for line in concessions(quality):
-        yield f"on {where}, {line}."
+    for name, won in concessions(quality):
+        yield f"better than it on {where}: {name}, in {won}."
     auc = quality[CHALLENGER].auc
     if auc is not None and auc < _NEAR_CHANCE:
         yield f"with an AUC of {auc:.3f}, it hardly tells who responds from who does not."
