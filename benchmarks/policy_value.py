@@ -124,9 +124,7 @@ def main() -> None:
     parser.add_argument("--logs", type=int, default=500, help="simulated logs for the coverage, in each world")
     given = parser.parse_args()
     if not (given.data / "random_all.parquet").exists():
-        raise SystemExit(
-            f"{given.data}: holds no random_all.parquet; give Open Bandit's small logs by --data"
-        )
+        raise SystemExit(f"{given.data}: holds no random_all.parquet; give Open Bandit's small logs by --data")
     given.folder.mkdir(parents=True, exist_ok=True)
     found = peer(given.data.resolve(), given.folder.resolve(), given.bootstraps)
     worst = differences(found, given.folder)
