@@ -142,7 +142,6 @@ class Training(Section):
     leak_auc: Annotated[float, Field(ge=0.5, le=1)]
     leak_gain_share: Share
     calibration_bins: Annotated[int, Field(ge=2, le=1_000)]
-    calibration_tolerance: Positive
     profiles: dict[Literal["quick", "default", "thorough"], Profile]
 
 

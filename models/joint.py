@@ -54,6 +54,13 @@ class Joint:
         """The two matrices of whole rows (n · actions, all columns)."""
         return rows[::actions, self._columns(self.shared)], rows[:, self._columns(self.own)]
 
+    def whole(self, shared: Matrix, own: Matrix) -> Matrix:
+        """The rows (n · actions, all columns) of two matrices: what `halves` takes apart."""
+        rows = np.empty((len(own), len(self.manifest.names)), np.float32)
+        rows[:, self._columns(self.shared)] = np.repeat(shared, len(own) // max(1, len(shared)), axis=0)
+        rows[:, self._columns(self.own)] = own
+        return rows
+
     def response(self, shared: Matrix, own: Matrix | None = None) -> Floats:
         """(n, actions) calibrated probability of a response to each action."""
         raw = self._response.raw(shared, own, threads=self.threads)

@@ -16,6 +16,8 @@ from contract.errors import UsageError
 from contract.files import atomic_group
 from contract.progress import Progress
 from features.demographic import Customers
+from features.matrix import Matrix
+from features.spine import candidates
 from features.timeline import UNKNOWN_CUSTOMER, Timeline
 from serving.outlook import outlook_file
 from serving.scorer import Scorer
@@ -80,7 +82,7 @@ def write_scores(
     with atomic_group(targets) as (engagement, outlook, scores), ExitStack() as open_files:
         outlook.write_text(outputs.outlook_json, encoding="utf-8")
         writers = [
-            open_files.enter_context(_closing(path, schema))
+            open_files.enter_context(closing(path, schema))
             for path, schema in ((scores, SCORE_SCHEMA), (engagement, ENGAGEMENT_SCHEMA))
         ]
         progress("score", 0, len(customers))
@@ -96,7 +98,8 @@ def blocks(customers: npt.NDArray[np.object_], size: int) -> Iterator[slice]:
         yield slice(start, min(start + size, len(customers)))
 
 
-def _closing(path: Path, schema: pa.Schema) -> pq.ParquetWriter | pa_csv.CSVWriter:
+def closing(path: Path, schema: pa.Schema) -> pq.ParquetWriter | pa_csv.CSVWriter:
+    """A writer of tables in the format that the suffix names; a context that closes the file."""
     if path.suffix == ".csv":
         return pa_csv.CSVWriter(path, schema)
     return pq.ParquetWriter(path, schema, compression="zstd")
@@ -145,6 +148,16 @@ class BlockScorer:
         evidence = tuple(each.verdict for each in manifest.evidence[1:])
         scores = score_table(ids, manifest.outbound, predictions, access, self.costs, evidence, self.stamp)
         return scores, engagement_table(ids, manifest.engagement.channels, predictions.engagement, self.stamp)
+
+    def rows(self, ids: npt.NDArray[np.object_]) -> Matrix:
+        """(n x actions, p) features of the customers `ids`, in their order, each with no contact and every channel."""
+        numbers, actions = self.timeline.customers_of(ids), self.scorer.candidates.actions
+        order = np.argsort(numbers, kind="stable")
+        spine = candidates(numbers[order], self.stamp.as_of_us, self.category, actions)
+        matrix = self.scorer.features.matrix(self.timeline, spine, self.customers)
+        place = np.argsort(order, kind="stable")[:, None] * len(actions) + np.arange(len(actions))
+        found: Matrix = matrix[place.ravel()]
+        return found
 
     def _with_values(self, predictions: Predictions, ids: npt.NDArray[np.object_]) -> Predictions:
         own = np.array([self.values.get(customer, np.nan) for customer in ids])

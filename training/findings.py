@@ -1,6 +1,6 @@
-"""What a training found beside its models: overlap, opens by machine, likely leaks, calibration of groups."""
+"""What a training found about its data: overlap, opens by machine, likely leaks."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,7 +10,6 @@ from contract.opens import OpensFound
 from contract.params import Params
 from models.artefact import Floats
 from models.evidence import Evidence
-from training.group_calibration import GroupCalibration
 from training.leaks import Leak
 from training.study import Study
 
@@ -52,40 +51,17 @@ class Overlap:
 
 @dataclass(frozen=True)
 class Findings:
-    """Of the data: `overlap` by action, `opens` by channel, `leaks` the most suspicious first.
-
-    Of the model on held-out decisions: `groups`, calibration by channel, history and demographic group.
-    """
+    """`overlap` by action, `opens` by channel, `leaks` the most suspicious first."""
 
     overlap: tuple[Overlap, ...] = ()
     opens: tuple[OpensFound, ...] = ()
     leaks: tuple[Leak, ...] = ()
-    groups: tuple[GroupCalibration, ...] = ()
 
     def lines(self, params: Params) -> Iterator[str]:
         """All of it for a reader, a line each."""
         yield from (f"overlap of {each.action}: {each.text}" for each in self.overlap)
         yield from (f"opened by machine, on {each.text(params)}" for each in self.opens if each.by_machine)
         yield from (f"likely leak: {each.text}" for each in self.leaks)
-        yield from _groups(self.groups)
-
-
-def _groups(groups: Sequence[GroupCalibration]) -> Iterator[str]:
-    """Groups with rows enough whose calibration error is beyond chance, and how many have too few."""
-    telling = [each for each in groups if each.tells]
-    for each in telling:
-        if each.error > 2 * each.by_chance:
-            yield (
-                f"calibration of {each.group}: predicted {each.predicted:.2%}, seen {each.seen:.2%} on {each.rows:,} "
-                f"decisions; error {each.error:.4f}, by chance {each.by_chance:.4f}"
-            )
-    few = [each for each in groups if not each.tells]
-    if few:
-        least = sorted(each.least_rows for each in few)
-        yield (
-            f"calibration of {len(few)} of {len(groups)} groups cannot be told: it takes {least[0]:,} to {least[-1]:,} "
-            "decisions, by their rate of responses, before chance makes less than training.calibration_tolerance"
-        )
 
 
 def overlap_of(study: Study, propensity: Floats, evidence: tuple[Evidence, ...]) -> tuple[Overlap, ...]:

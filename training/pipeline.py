@@ -30,8 +30,8 @@ from training.columns import select_columns
 from training.evaluation import Judged, base_rates, evaluate
 from training.findings import Findings, overlap_of
 from training.fitting import Models, fit_models, refit_models
-from training.group_calibration import GroupCalibration, group_calibrations, groupings
 from training.held_out import held_out
+from training.insight import Insight, gather_insight
 from training.leaks import find_leaks
 from training.logistic import fit_logistic
 from training.policy_value import PolicyValue
@@ -176,7 +176,6 @@ def train_bundle(
         progress("last fit", 1, 1)
     bundle = _bundle(study, models, final, findings, evidence, fingerprints)
     report = _report(study, models, final, bundle, findings, evidence)
-    found = replace(found, groups=findings.groups)
     report = replace(report, selection=selection, findings=found, remarks=tuple(found.lines(params)))
     return TrainingResult(bundle, report, findings.verdict)
 
@@ -192,8 +191,8 @@ class _Findings:
     forecast_error: ForecastError
     preferences: dict[str, judging.PreferenceQuality]
     policies: tuple[PolicyValue, ...]
+    insight: Insight
     verdict: Verdict
-    groups: tuple[GroupCalibration, ...]
 
 
 def _judge(
@@ -224,21 +223,14 @@ def _judge(
         shares = judging.learned_shares(study, learn, head, propensity)
         if quality := judging.judge_preference(study, fitted, parts[first], head, propensity, shares):
             preferences[head] = quality
-    policies = judging.judge_policies(study, models, rows[first], evidence)
+    considered = judging.weigh_alternatives(study, models, rows[first])
+    policies = judging.judge_policies(study, considered, evidence)
+    curves = judging.judge_uplift(study, considered, evidence)
+    insight = gather_insight(study, models, first, parts[first], judged[first], curves)
     progress("judging", 3, 3)
     counts = {"learn": len(split.learn), "choose": len(split.choose)} | {name: len(each) for name, each in rows.items()}
     verdict = _verdict(study, parts[first], judged[first], champion)
-    groups = _groups(study, models, parts[first], judged[first])
-    return _Findings(counts, rates, judged, intervals, error, preferences, policies, verdict, groups)
-
-
-def _groups(study: Study, models: Models, part: Part, judged: Judged) -> tuple[GroupCalibration, ...]:
-    training, levels = study.params.training, study.source.levels
-    ways = list(groupings(part.table, part.action, study.actions, models.history, levels))
-    customer = part.table.customer
-    return group_calibrations(
-        judged, CHALLENGER, ways, customer, training.calibration_bins, training.calibration_tolerance
-    )
+    return _Findings(counts, rates, judged, intervals, error, preferences, policies, insight, verdict)
 
 
 def _held_out(models: Models, part: Part, judged: Judged) -> HeldOut:
@@ -348,11 +340,14 @@ def _report(
         evaluation={name: evaluate(judged, study.actions, bins) for name, judged in findings.judged.items()},
         preferences=findings.preferences,
         policies=findings.policies,
+        insight=findings.insight,
+        search=models.tried,
+        window=bundle.manifest.window,
         evidence=evidence,
         settings={
             **models.recipe.model_dump(),
             "trees": models.trees,
-            "trials": models.trials,
+            "trials": len(models.tried),
             "calibration": models.calibration.kind,
             "contact_trees": models.contact.trees,
             "engagement_trees": models.engagement.trees,

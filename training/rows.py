@@ -1,12 +1,12 @@
 """Where training gets its rows from: columns of decisions, as the feature set computes them; keeps no matrix."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 
-from features.demographic import Customers, DemographicEncoder
+from features.demographic import Column, Customers, DemographicEncoder
 from features.events import Spine
 from features.grammar import Feature
 from features.matrix import FeatureSet
@@ -30,6 +30,14 @@ class RowSource(Protocol):
     def candidate(self) -> tuple[str, ...]:
         """Those that depend on the row's action or campaign."""
 
+    @property
+    def meanings(self) -> Mapping[str, str]:
+        """What each column says, in words."""
+
+    @property
+    def demographic(self) -> Sequence[Column]:
+        """Columns that tell groups of customers apart, and how they are read."""
+
     def matrix(self, spine: Spine) -> Matrix:
         """(n_rows, n_columns) of rows that ascend by (customer, as_of)."""
 
@@ -44,11 +52,6 @@ class RowSource(Protocol):
 
     def to_json(self) -> str:
         """All that serving needs to compute the same columns."""
-
-    @property
-    def levels(self) -> dict[str, tuple[str, ...]]:
-        """Names of the codes of columns that say what customers are, by column."""
-        return {}
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,16 @@ class FeatureRows:
         """Those that depend on the row's action or campaign."""
         return self.features.candidate
 
+    @property
+    def meanings(self) -> Mapping[str, str]:
+        """What each column says, in words."""
+        return self.features.meanings
+
+    @property
+    def demographic(self) -> Sequence[Column]:
+        """Columns that tell groups of customers apart, and how they are read."""
+        return self.features.demographic.columns
+
     def matrix(self, spine: Spine) -> Matrix:
         """(n_rows, n_columns) of rows that ascend by (customer, as_of)."""
         return self.features.matrix(self.timeline, spine, self.customers, threads=self.threads)
@@ -98,11 +111,6 @@ class FeatureRows:
     def to_json(self) -> str:
         """All that serving needs to compute the same columns."""
         return self.features.to_json()
-
-    @property
-    def levels(self) -> dict[str, tuple[str, ...]]:
-        """Names of the codes of columns that say what customers are, by column."""
-        return {each.name: each.levels for each in self.features.demographic.columns if each.categorical}
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 
 from channelwise.jobs.features import compiled, timeline_of
 from contract.delivery import Place
@@ -22,6 +25,8 @@ from models.forest import prepare
 from serving.batch import BlockScorer, Outputs, write_scores
 from serving.eligibility import Eligibility
 from serving.eligibility_files import Beside, Refusals, eligibility_beside
+from serving.explanations import Explainer, write_explanations
+from serving.explanations import beside as explanations_beside
 from serving.opt_outs import opt_out_rates
 from serving.outlook import Outlook
 from serving.scorer import Scorer
@@ -35,6 +40,7 @@ class ScoreRequest:
     """What to score: an audience file, for a campaign, at a moment (UTC), into `out`.
 
     planned: earlier plans whose contacts count until they are sent. all_reasons: whether every refusal is named.
+    explain: how many reasons for each score are written beside them; 0 for none.
     """
 
     data: Place
@@ -45,6 +51,7 @@ class ScoreRequest:
     quarantine: Path | None
     planned: tuple[Path, ...] = ()
     all_reasons: bool = False
+    explain: int = 0
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,7 @@ class ScoreSummary:
     evidence: tuple[Evidence, ...]
     model_version: str
     reports: tuple[CheckReport, ...]
+    explanations: Path | None = None
 
 
 def serving_bundle(model: Path | None, registry: str | None, params: Params) -> Bundle:
@@ -112,6 +120,11 @@ def run_score(
         block = _block_scorer(scorer, timeline, intake, rule, request, category, params)
         outputs = replace(outputs, outlook_json=_outlook(bundle, intake, block.stamp, params).as_json())
         write_scores(ids, size, block.score, outputs, progress)
+        if request.explain:
+            explainer = Explainer.of(bundle, scorer.features, request.explain)
+            write_explanations(
+                ids, size, partial(_explained, block, explainer), explanations_beside(request.out), progress
+            )
     return ScoreSummary(
         outputs=outputs,
         eligibility=Beside.of(request.out),
@@ -123,6 +136,7 @@ def run_score(
         evidence=bundle.manifest.evidence,
         model_version=bundle.model_version,
         reports=(intake.report, audience),
+        explanations=explanations_beside(request.out) if request.explain else None,
     )
 
 
@@ -148,6 +162,10 @@ def _block_scorer(
         stamp=stamp,
         category=category_of(timeline.codebook, category),
     )
+
+
+def _explained(block: BlockScorer, explainer: Explainer, ids: npt.NDArray[np.object_]) -> pa.Table:
+    return explainer.table(ids, block.rows(ids), block.stamp)
 
 
 def _outlook(bundle: Bundle, intake: Intake, stamp: Stamp, params: Params) -> Outlook:

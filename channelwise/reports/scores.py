@@ -23,3 +23,5 @@ def show_scores(summary: ScoreSummary) -> None:
     show_refusals(summary.refusals)
     say(f"Scores: {summary.outputs.scores}\nEngagement preferences: {summary.outputs.engagement}")
     say(f"Eligibility: {summary.eligibility.rows}")
+    if summary.explanations is not None:
+        say(f"Reasons: {summary.explanations}")

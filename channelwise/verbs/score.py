@@ -31,6 +31,10 @@ def score(
     model: Annotated[
         Path | None, typer.Option("--model", metavar="DIR", help="A bundle's folder, instead of the champion.")
     ] = None,
+    explain: Annotated[
+        int,
+        typer.Option("--explain", metavar="N", min=0, help="Also write the N strongest reasons for each score."),
+    ] = 0,
     registry: Registry = None,
     planned: Annotated[
         list[Path] | None,
@@ -56,7 +60,15 @@ def score(
 
     settings = read_params(params, assignments)
     request = ScoreRequest(
-        read_data(data), audience, campaign, read_time(as_of), out, quarantine, tuple(planned or ()), all_reasons
+        read_data(data),
+        audience,
+        campaign,
+        read_time(as_of),
+        out,
+        quarantine,
+        tuple(planned or ()),
+        all_reasons,
+        explain,
     )
     with progress_bars() as progress:
         summary = run_score(request, serving_bundle(model, registry, settings), settings, progress, now=now())

@@ -1,6 +1,7 @@
 """Training from decisions to a registered champion, on a log whose truth is known; MLflow on SQLite, in a folder."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,8 @@ from models.leaves import customers_per_leaf
 from models.tables import Table
 from tests.adapters.synthetic_log import synthetic_log, true_response
 from training.card import card_text
+from training.card_page import card_page
+from training.groups import Groups
 from training.pipeline import Champion, train_bundle
 from training.rows import spine_rows
 from training.splits import customer_hashes, split_decisions
@@ -101,6 +104,75 @@ def test_the_report_says_what_is_asked_first(trained):
     json.dumps(report.as_json(), allow_nan=False)
 
 
+def test_the_card_shows_what_was_found_in_plots_and_words(trained):
+    log, result = trained
+    report = result.report
+    page = card_page(report, PARAMS)
+    for each in ("email", "mail"):
+        assert f"Qini curve of {each}" in page
+    assert "Reliability of all decisions" in page
+    assert "taste: 4 smaller groups not shown" in page
+    robust = next(each.doubly_robust for each in report.policies if each.name == "this model")
+    assert robust is not None
+    assert f"this model {1000 * robust.value:,.0f} (" in page
+    assert "How much the customer likes the first channel" in page
+    assert all(fingerprint in page for fingerprint in report.fingerprints.values() if fingerprint)
+    assert page.count("<svg") == page.count('role="img"') == page.count("<title>") - 1
+    # Nothing of a single customer: no id, no extreme of a column.
+    assert not [customer for customer in log.ids if customer in page]
+    taste = log.about[:, 2]
+    assert not [each for each in (taste.min(), taste.max()) if f"{each:.3g}" in page]
+
+
+def test_the_card_is_offline_and_escapes_what_data_hold(trained):
+    hostile = replace(
+        trained[1].report,
+        objective="<script>alert(1)</script>",
+        fingerprints={"<img src=x>": "&"},
+        split_note="<b>bold</b>",
+    )
+    page = card_page(hostile, PARAMS)
+    assert "<script" not in page
+    assert "<img" not in page
+    assert "<b>bold" not in page
+    assert not re.search(r"""(?:src|href)\s*=\s*["']?(?:https?:)?//|@import|url\(["']?http""", page)
+
+
+def test_the_card_of_a_model_that_knows_little_says_so():
+    _, result = _trained(logged=False)
+    report = result.report
+    thin = replace(report, preferences={}, insight=replace(report.insight, importance=(), groups=Groups(300, (), {})))
+    page = card_page(thin, PARAMS)
+    for words in (
+        "no propensities are logged",
+        "adjusted",
+        "Without a curve",
+        "nothing can be said",
+        "Too few answers",
+    ):
+        assert words in page
+    assert "Qini curve of" not in page
+
+
+def test_insight_agrees_with_the_truth_of_the_log(trained):
+    insight = trained[1].report.insight
+    overall = insight.reliability["all"]
+    assert overall is not None
+    measured = trained[1].report.evaluation["out_of_time"]["all"]["model"]
+    assert (overall.rows, overall.rate) == (measured.rows, measured.base_rate)
+    assert overall.log_loss == pytest.approx(measured.log_loss)
+    email = next(each for each in insight.curves if each.channel == "email")
+    assert not email.refused
+    # The first channel helps those with the taste and harms the others; the model finds them.
+    assert email.qini is not None
+    assert email.qini.lower > 0
+    assert insight.importance[0].name in ("taste", "candidate_taste")
+    assert insight.groups.too_small == {"taste": 4}
+    metrics = trained[1].report.metrics()
+    assert metrics["uplift.email.qini"] == email.qini.value
+    assert metrics["reliability.all.error"] == overall.error
+
+
 def test_the_model_policy_is_worth_more_than_nobody(trained):
     _, result = trained
     by_name = {each.name: each for each in result.report.policies}
@@ -142,6 +214,10 @@ def test_a_search_goes_on_where_it_stopped(tmp_path):
     _, first = _trained(params, storage=tmp_path / "s.db", profile="default")
     _, again = _trained(params, storage=tmp_path / "s.db", profile="default")
     assert first.report.settings["trials"] == again.report.settings["trials"] == 3
+    assert [each.loss for each in first.report.search] == [each.loss for each in again.report.search]
+    best = min(each.loss for each in first.report.search)
+    assert "3 sets of parameters tried" in (page := card_page(first.report, params))
+    assert f"{best:.5f}" in page
     assert first.bundle.texts == again.bundle.texts
 
 
