@@ -1,27 +1,38 @@
 """The job that scores an audience: puts intake, features and serving together; shows nothing and trains nothing."""
 
+import hashlib
+import json
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from time import perf_counter, thread_time
+from typing import Final
 
 import numpy as np
 
 from channelwise.jobs.features import compiled, timeline_of
 from contract.delivery import Place
 from contract.errors import ArtefactError, DataError, UsageError
+from contract.files import refuse_unusable
 from contract.intake import Intake, open_audience, open_data
 from contract.params import Params
 from contract.progress import Progress
 from contract.report import CheckReport
+from contract.stages import Stages
 from features.spine import category_of
 from features.timeline import Timeline, kept_window
 from models.bundle import Bundle, load_bundle
 from models.evidence import Evidence
 from models.forest import prepare
-from serving.batch import BlockScorer, Outputs, write_scores
+from serving.audience import Audience
+from serving.batch import BlockScorer, Counts, Outputs, write_scores
 from serving.eligibility import Eligibility
+from serving.part_files import PartFiles, workshop
 from serving.scorer import Scorer
-from serving.scores import Stamp
+from serving.scores import ENGAGEMENT_SCHEMA, SCORE_SCHEMA, Stamp
+
+AUDIENCE: Final = "audience.parquet"
+"""The sorted audience, in the hidden folder of the output."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +48,21 @@ class ScoreRequest:
 
 
 @dataclass(frozen=True)
+class Cost:
+    """What a scoring took once the timeline was there: CPU seconds by stage, wall seconds, threads."""
+
+    stages: dict[str, float]
+    wall_s: float
+    threads: int
+
+
+@dataclass(frozen=True)
 class ScoreSummary:
     """What a scoring found; `notes` are the remarks of the checks."""
 
     outputs: Outputs
-    customers: int
-    unknown: int
-    no_history: int
+    counts: Counts
+    cost: Cost
     eligible: dict[str, int]
     evidence: tuple[Evidence, ...]
     model_version: str
@@ -81,48 +100,63 @@ def run_score(
         ArtefactError: the bundle was trained on other channels than the parameters declare.
     """
     outputs = Outputs.beside(request.out)
+    refuse_unusable([outputs.engagement, outputs.scores])
     _require_channels(bundle, params)
     intake = open_data(request.data, params, as_of=request.as_of, quarantine=request.quarantine, now=now)
-    audience = open_audience(intake.connection, request.audience, params, quarantine=request.quarantine)
+    report = open_audience(intake.connection, request.audience, params, quarantine=request.quarantine)
     category = _campaign_category(intake, request.campaign_id)
     compiled(progress, prepare)
-    scorer = Scorer.of(bundle, params, threads=params.threads)
-    with timeline_of(intake, params, progress, scorer.features) as timeline:
-        block = _block_scorer(scorer, timeline, intake, request, category, params)
-        ids = _audience_ids(intake)
-        write_scores(ids, params.resources.block_customers, block.score, outputs, progress)
+    scorer = Scorer.of(bundle, params)
+    stages = Stages(thread_time)
+    with (
+        timeline_of(intake, params, progress, scorer.features) as timeline,
+        workshop(request.out) as folder,
+    ):
+        block = _block_scorer(scorer, timeline, intake, request, category, params, stages)
+        size = params.resources.block_customers
+        audience = Audience.sorted_into(folder / AUDIENCE, intake.connection, size)
+        targets = {outputs.engagement: ENGAGEMENT_SCHEMA, outputs.scores: SCORE_SCHEMA}
+        files = PartFiles(folder, targets, _key(block, params))
+        began = perf_counter()
+        write_scores(block, audience, files, size, params.threads, progress)
+        files.finish()
     return ScoreSummary(
         outputs=outputs,
-        customers=len(ids),
-        unknown=block.unknown,
-        no_history=block.no_history,
-        eligible=dict(zip(params.outbound, block.eligible.tolist(), strict=True)),
+        counts=block.counts,
+        cost=Cost(dict(stages.seconds), perf_counter() - began, params.threads),
+        eligible=dict(zip(params.outbound, block.counts.eligible.tolist(), strict=True)),
         evidence=bundle.manifest.evidence,
         model_version=bundle.model_version,
-        reports=(intake.report, audience),
+        reports=(intake.report, report),
     )
 
 
 def _block_scorer(
-    scorer: Scorer, timeline: Timeline, intake: Intake, request: ScoreRequest, category: str | None, params: Params
+    scorer: Scorer,
+    timeline: Timeline,
+    intake: Intake,
+    request: ScoreRequest,
+    category: str | None,
+    params: Params,
+    stages: Stages,
 ) -> BlockScorer:
-    stamp = Stamp(request.campaign_id, kept_window(request.as_of, params).until_us, scorer.bundle.model_version)
-    values = intake.connection.execute("SELECT customer_id, value FROM audience WHERE value IS NOT NULL").fetchall()
     return BlockScorer(
         scorer=scorer,
         timeline=timeline,
         customers=scorer.features.demographic.table(intake, timeline),
-        values=dict(values),
         rule=Eligibility(intake.connection, params, request.as_of),
         costs=np.array([params.channels[name].unit_cost for name in params.outbound]),
-        stamp=stamp,
+        stamp=Stamp(request.campaign_id, kept_window(request.as_of, params).until_us, scorer.bundle.model_version),
         category=category_of(timeline.codebook, category),
+        stages=stages,
     )
 
 
-def _audience_ids(intake: Intake) -> list[str]:
-    rows = intake.connection.execute("SELECT customer_id FROM audience ORDER BY customer_id").fetchall()
-    return [customer for (customer,) in rows]
+def _key(block: BlockScorer, params: Params) -> str:
+    """Digest of what every part of a scoring depends on; threads change nothing."""
+    settings = params.model_dump(mode="json", exclude={"threads"})
+    known = [block.timeline.fingerprint, vars(block.stamp), block.category, block.customers.names, settings]
+    return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
 
 def _require_channels(bundle: Bundle, params: Params) -> None:

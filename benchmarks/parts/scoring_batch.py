@@ -1,0 +1,73 @@
+"""One scoring a process, from a timeline that is there to scores on the disk; prints what it took as JSON.
+
+python -m benchmarks.parts.scoring_batch FOLDER CUSTOMERS EVENTS THREADS SUFFIX
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.parts.history import peak_gb, prepared
+from benchmarks.parts.scoring_work import AS_OF, CAMPAIGN, SMALL, bundle, customers_of, tables
+from contract.loading import load_params
+from contract.progress import silent
+from contract.stages import Stages
+from features.engines import number_customers
+from features.spine import category_of
+from models.forest import prepare
+from serving.audience import Audience
+from serving.batch import BlockScorer, Outputs, write_scores
+from serving.eligibility import Eligibility
+from serving.part_files import PartFiles, workshop
+from serving.scorer import Scorer
+from serving.scores import ENGAGEMENT_SCHEMA, SCORE_SCHEMA, Stamp
+
+
+def main(folder: Path, customers: int, events: int, threads: int, suffix: str) -> None:
+    """Scores everybody."""
+    params = load_params(assignments=[f"threads={threads}"])
+    work = prepared(folder, customers, params, median_events=events)
+    model = bundle(folder, work, params, SMALL)
+    source = tables(work, params)
+    prepare()
+    scorer = Scorer.of(model, params)
+    wall, cpu = time.perf_counter(), time.process_time()
+    stages = Stages(time.thread_time)
+    size = params.resources.block_customers
+    outputs = Outputs.beside(folder / f"scores{suffix}")
+    number_customers(source.connection, work.timeline.ids)
+    with workshop(outputs.scores) as hidden:
+        block = BlockScorer(
+            scorer=scorer,
+            timeline=work.timeline,
+            customers=customers_of(scorer.features, source, work.timeline),
+            rule=Eligibility(source.connection, params, AS_OF),
+            costs=np.array([params.channels[name].unit_cost for name in params.outbound]),
+            stamp=Stamp(CAMPAIGN, work.timeline.window.until_us, model.model_version),
+            category=category_of(work.timeline.codebook, CAMPAIGN),
+            stages=stages,
+        )
+        audience = Audience.sorted_into(hidden / "audience.parquet", source.connection, size)
+        began, before = time.perf_counter(), time.process_time()
+        files = PartFiles(hidden, {outputs.engagement: ENGAGEMENT_SCHEMA, outputs.scores: SCORE_SCHEMA}, "")
+        write_scores(block, audience, files, size, threads, silent)
+        files.finish()
+    figures = {
+        "rows": block.counts.customers * len(params.outbound),
+        "events": work.timeline.n_events,
+        "cpu_s": time.process_time() - cpu,
+        "wall_s": time.perf_counter() - wall,
+        "loop_cpu_s": time.process_time() - before,
+        "loop_wall_s": time.perf_counter() - began,
+        "bytes": outputs.scores.stat().st_size,
+        "peak_gb": peak_gb(),
+        **{f"stage_{name}_s": seconds for name, seconds in stages.seconds.items()},
+    }
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), sys.argv[5])
