@@ -9,14 +9,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Final, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from contract.errors import UsageError
 from contract.progress import Progress
 from contract.stages import Stages
 from features.demographic import Customers
@@ -37,7 +35,6 @@ from serving.scores import (
     score_table,
 )
 
-FORMATS: Final = (".parquet", ".csv")
 UNKNOWN: Final = "unknown customer"
 NO_HISTORY: Final = "no history"
 READING, SCORING, WRITING = "reading", "scoring", "writing"
@@ -45,25 +42,6 @@ READING, SCORING, WRITING = "reading", "scoring", "writing"
 
 _Asked = TypeVar("_Asked")
 _Answer = TypeVar("_Answer")
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """Where the scores and, beside them, the engagement preferences go."""
-
-    scores: Path
-    engagement: Path
-
-    @classmethod
-    def beside(cls, scores: Path) -> "Outputs":
-        """`NAME.SUFFIX` and `NAME.engagement.SUFFIX`.
-
-        Raises:
-            UsageError: where the suffix is no format that can be written.
-        """
-        if scores.suffix not in FORMATS:
-            raise UsageError(f"--out: found '{scores}'; expected a file that ends in {' or '.join(FORMATS)}")
-        return cls(scores, scores.with_name(f"{scores.stem}.engagement{scores.suffix}"))
 
 
 class AccessRule(Protocol):
@@ -80,6 +58,18 @@ class Asked:
     part: AudiencePart
     standing: Standing
     source: str
+
+
+class Unasked:
+    """The rule of one who only scores parts of which it is known who may be contacted."""
+
+    def access(self, customer_ids: npt.NDArray[np.object_]) -> Access:
+        """Is never asked."""
+        raise AssertionError(f"access of {len(customer_ids)} customers was asked of a worker")
+
+
+Made = tuple[Asked, list[Piece]]
+"""A part and its bytes in each file."""
 
 
 @dataclass
@@ -179,16 +169,21 @@ def _marked(access: Access, unknown: npt.NDArray[np.bool_], silent: npt.NDArray[
 
 
 def write_scores(
-    block: BlockScorer, audience: Audience, files: PartFiles, part_customers: int, threads: int, progress: Progress
+    block: BlockScorer,
+    audience: Audience,
+    files: PartFiles,
+    part_customers: int,
+    mapped: Callable[[Iterable[Asked]], Iterator[Made]],
+    progress: Progress,
 ) -> None:
     """All parts of both files: those that are there and were made from the same stay, the others are made.
 
     Args:
-        block: scores a part.
+        block: knows who may be contacted.
         audience: whom to score.
         files: the engagement preferences and the scores under way.
         part_customers: how many are scored at a time.
-        threads: parts that are scored at a time.
+        mapped: scores parts, in order: `by_threads`, or on a cluster.
         progress: told after each part.
     """
     done = 0
@@ -208,17 +203,23 @@ def write_scores(
                 yield asked
         files.keep(at + 1)
 
-    def made(asked: Asked) -> tuple[Asked, list[Piece]]:
-        tables = block.tables(asked)
-        with block.stages(WRITING):
-            return asked, files.pieces(tables)
-
     progress("score", 0, audience.customers)
-    for asked, pieces in ordered(made, missing(), threads):
+    for asked, pieces in mapped(missing()):
         with block.stages(WRITING):
             files.append(asked.source, pieces)
         done += len(asked.part)
         progress("score", done, audience.customers)
+
+
+def by_threads(block: BlockScorer, files: PartFiles, threads: int) -> Callable[[Iterable[Asked]], Iterator[Made]]:
+    """What scores parts by so many threads of this process."""
+
+    def made(asked: Asked) -> Made:
+        tables = block.tables(asked)
+        with block.stages(WRITING):
+            return asked, files.pieces(tables)
+
+    return lambda work: ordered(made, work, threads)
 
 
 def ordered(function: Callable[[_Asked], _Answer], work: Iterable[_Asked], threads: int) -> Iterator[_Answer]:

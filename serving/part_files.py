@@ -132,6 +132,11 @@ class PartFiles:
         self._write_journal()
 
     @property
+    def suffix(self) -> str:
+        """Of the files, which are all of one form."""
+        return self._targets[0].suffix
+
+    @property
     def sources(self) -> tuple[str, ...]:
         """What each part that is there was made from."""
         return tuple(part.source for part in self._parts)

@@ -6,7 +6,6 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from contract.params import Params
 from features.candidates import CandidateFeatures
 from features.events import NO_ACTION
 from features.matrix import FeatureSet, Matrix
@@ -30,13 +29,13 @@ class Scorer:
     interval: float
 
     @classmethod
-    def of(cls, bundle: Bundle, params: Params, *, threads: int = 1) -> "Scorer":
+    def of(cls, bundle: Bundle, interval: float, *, threads: int = 1) -> "Scorer":
         """The scorer of a loaded bundle; threads: of the models."""
         features = FeatureSet.from_json(bundle.manifest.features)
         actions = range(NO_ACTION, len(bundle.manifest.outbound) + 1)
         candidates = CandidateFeatures.of(features, actions)
         joint = bundle.joint(candidates.own.names, threads=threads)
-        return cls(bundle, features, candidates, joint, params.planning.interval)
+        return cls(bundle, features, candidates, joint, interval)
 
     def predict(self, shared: Matrix, own: Matrix) -> Predictions:
         """What n customers will do, if contacted on each outbound channel and if not.

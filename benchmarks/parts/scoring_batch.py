@@ -11,35 +11,35 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.parts.history import peak_gb, prepared
-from benchmarks.parts.scoring_work import AS_OF, CAMPAIGN, SMALL, bundle, customers_of, tables
-from contract.loading import load_params
+from benchmarks.parts.scoring_work import AS_OF, CAMPAIGN, SMALL, bundle, customers_of, settings, tables
 from contract.progress import silent
 from contract.stages import Stages
 from features.engines import number_customers
 from features.spine import category_of
 from models.forest import prepare
 from serving.audience import Audience
-from serving.batch import BlockScorer, Outputs, write_scores
+from serving.batch import BlockScorer, by_threads, write_scores
 from serving.eligibility import Eligibility
+from serving.outputs import Outputs
 from serving.part_files import PartFiles, workshop
 from serving.scorer import Scorer
-from serving.scores import ENGAGEMENT_SCHEMA, SCORE_SCHEMA, Stamp
+from serving.scores import Stamp
 
 
 def main(folder: Path, customers: int, events: int, threads: int, suffix: str) -> None:
     """Scores everybody."""
-    params = load_params(assignments=[f"threads={threads}"])
+    params = settings(threads)
     work = prepared(folder, customers, params, median_events=events)
     model = bundle(folder, work, params, SMALL)
     source = tables(work, params)
     prepare()
-    scorer = Scorer.of(model, params)
+    scorer = Scorer.of(model, params.planning.interval)
     wall, cpu = time.perf_counter(), time.process_time()
     stages = Stages(time.thread_time)
     size = params.resources.block_customers
-    outputs = Outputs.beside(folder / f"scores{suffix}")
+    outputs = Outputs.of(folder / f"scores{suffix}")
     number_customers(source.connection, work.timeline.ids)
-    with workshop(outputs.scores) as hidden:
+    with workshop(outputs.work) as hidden:
         block = BlockScorer(
             scorer=scorer,
             timeline=work.timeline,
@@ -52,9 +52,10 @@ def main(folder: Path, customers: int, events: int, threads: int, suffix: str) -
         )
         audience = Audience.sorted_into(hidden / "audience.parquet", source.connection, size)
         began, before = time.perf_counter(), time.process_time()
-        files = PartFiles(hidden, {outputs.engagement: ENGAGEMENT_SCHEMA, outputs.scores: SCORE_SCHEMA}, "")
-        write_scores(block, audience, files, size, threads, silent)
+        files = PartFiles(hidden, outputs.targets(hidden), "")
+        write_scores(block, audience, files, size, by_threads(block, files, threads), silent)
         files.finish()
+        outputs.deliver(hidden)
     figures = {
         "rows": block.counts.customers * len(params.outbound),
         "events": work.timeline.n_events,
@@ -62,7 +63,7 @@ def main(folder: Path, customers: int, events: int, threads: int, suffix: str) -
         "wall_s": time.perf_counter() - wall,
         "loop_cpu_s": time.process_time() - before,
         "loop_wall_s": time.perf_counter() - began,
-        "bytes": outputs.scores.stat().st_size,
+        "bytes": outputs.work.stat().st_size,
         "peak_gb": peak_gb(),
         **{f"stage_{name}_s": seconds for name, seconds in stages.seconds.items()},
     }

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from benchmarks.features import rows_of
 from benchmarks.parts.history import CATEGORIES, WINDOW, Work, words_of
+from contract.loading import load_params
 from contract.params import Params
 from features.demographic import Customers
 from features.matrix import FeatureSet, learn_features
@@ -30,6 +31,18 @@ from models.margin import fixed_margin
 TAUGHT_CUSTOMERS = 12_000
 CAMPAIGN = CATEGORIES[0]
 AS_OF = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=WINDOW.until_us)
+
+
+MORE_CHANNELS = {
+    "messenger": "{direction: outbound, medium: digital, unit_cost: 0.04, consent: true, records: [clicked]}",
+    "flyer": "{direction: outbound, medium: physical, unit_cost: 0.20, consent: false, records: [bounced]}",
+}
+
+
+def settings(threads: int = 1) -> Params:
+    """The shipped parameters with two more channels, eight outbound ones in all."""
+    more = [f"channels.{name}={text}" for name, text in MORE_CHANNELS.items()]
+    return load_params(assignments=[*more, f"threads={threads}"])
 
 
 @dataclass(frozen=True)
@@ -56,20 +69,19 @@ class Tables:
     as_of: datetime
 
 
-def tables(work: Work, params: Params, codebook_words: dict[str, list[str]] | None = None) -> Tables:
+def tables(work: Work, params: Params) -> Tables:
     """Customers, consents (four in five granted) and interactions of the history, and an audience of everybody."""
     customers, codebook = work.timeline.n_customers, work.timeline.codebook
-    words = codebook_words or {name: words_of(codebook, name) for name in ("kind", "channel")}
-    kinds, channels = (", ".join(f"'{word}'" for word in words[name]) for name in ("kind", "channel"))
+    kinds, channels = (", ".join(f"'{word}'" for word in words_of(codebook, name)) for name in ("kind", "channel"))
     needing = ", ".join(f"'{name}'" for name in params.outbound if params.channels[name].consent)
     named = ", ".join(f"('{name}')" for name in CATEGORIES)
-    settings: dict[str, str | bool | int | float | list[str]] = {
+    limits: dict[str, str | bool | int | float | list[str]] = {
         "threads": params.threads,
         "memory_limit": "1500MB",
         "temp_directory": str(work.raw.parent / "spill"),
         "max_temp_directory_size": "60GB",
     }
-    connection = duckdb.connect(config=settings)
+    connection = duckdb.connect(config=limits)
     connection.execute(f"""
         SET TimeZone = 'UTC';
         CREATE VIEW customers AS SELECT printf('%09d', range) AS customer_id, 1940 + range % 60 AS birth_year
@@ -99,23 +111,53 @@ def customers_of(features: FeatureSet, source: Tables, timeline: Timeline) -> Cu
     return features.demographic.table(source, timeline)
 
 
-def _trained(work: Work, params: Params, shape: Shape) -> Bundle:
+def channel_models(folder: Path, work: Work, params: Params, shape: Shape) -> list[lgb.Booster]:
+    """A binary model for each action, trained on that action's decisions; kept in the folder."""
+    place = folder / f"channels-{shape.trees}-{shape.leaves}"
+    if not place.exists():
+        taught = _taught(work, params)
+        every = range(len(taught.features.names))
+        place.mkdir()
+        for action in range(len(params.outbound) + 1):
+            own = np.flatnonzero(taught.action == action) if action else np.arange(0, len(taught.rows), 9)
+            text = _fit(taught.rows[own], taught.score[own] > 1, taught.features, every, shape.trees, shape.leaves, 1)
+            (place / f"{action}.txt").write_text(text, encoding="utf-8")
+    return [lgb.Booster(model_file=str(place / f"{action}.txt")) for action in range(len(params.outbound) + 1)]
+
+
+@dataclass(frozen=True)
+class _Taught:
+    """Decisions to learn from: rows (n, p), action (n,), and a drawn score (n,)."""
+
+    features: FeatureSet
+    rows: npt.NDArray[np.float32]
+    action: npt.NDArray[np.int16]
+    score: npt.NDArray[np.float64]
+
+
+def _taught(work: Work, params: Params) -> _Taught:
     source = tables(work, params)
     features = learn_features(source, work.timeline, params)
     few = int(np.searchsorted(work.spine.customer, TAUGHT_CUSTOMERS))
     spine = rows_of(work.spine, 0, few)
-    rows = features.matrix(work.timeline, spine, customers_of(features, source, work.timeline), threads=params.threads)
-    names = features.names
-    shared = [at for at, name in enumerate(names) if name not in features.candidate]
+    rows = features.matrix(work.timeline, spine, customers_of(features, source, work.timeline))
     random = np.random.default_rng(0)
-    chosen = random.choice(len(names), 40, replace=False)
+    chosen = random.choice(len(features.names), 40, replace=False)
     score = np.nan_to_num(rows[:, chosen]).argsort(axis=0).argsort(axis=0).mean(axis=1) / few
     score = (score - score.mean()) / score.std() + 0.4 * np.sin(spine.action) + random.normal(size=few)
+    return _Taught(features, rows, spine.action, score)
+
+
+def _trained(work: Work, params: Params, shape: Shape) -> Bundle:
+    taught = _taught(work, params)
+    features, rows, score = taught.features, taught.rows, taught.score
+    shared = [at for at, name in enumerate(features.names) if name not in features.candidate]
     outbound, steps = params.outbound, tuple(params.channels)
-    answered = (spine.action - 1 + (score > 0.5)) % len(outbound)
+    answered = (taught.action - 1 + (score > 0.5)) % len(outbound)
     stepped = np.digitize(score, np.quantile(score, np.arange(1, len(steps)) / len(steps)))
+    every = range(len(features.names))
     texts = {
-        RESPONSE: _fit(rows, score > 1, features, range(len(names)), shape.trees, shape.leaves, 1),
+        RESPONSE: _fit(rows, score > 1, features, every, shape.trees, shape.leaves, 1),
         CONTACT: _fit(rows, answered, features, shared, shape.rounds, shape.preference_leaves, len(outbound)),
         ENGAGEMENT: _fit(rows, stepped, features, shared, shape.rounds, shape.preference_leaves, len(steps)),
     }
@@ -140,7 +182,7 @@ def _fit(
         "min_data_in_leaf": 50,
         "max_cat_to_onehot": 32,
         "seed": 0,
-        "num_threads": 2,
+        "num_threads": 1,
         "verbosity": -1,
     }
     names = [features.names[column] for column in columns]

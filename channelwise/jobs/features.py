@@ -61,12 +61,23 @@ def engine_called(name: str, params: Params) -> Iterator[EngineMaker]:
 
 
 @contextmanager
-def timeline_of(intake: Intake, params: Params, progress: Progress, features: FeatureSet | None) -> Iterator[Timeline]:
-    """The timeline of an intake in a folder that goes when the job ends; coded as `features`, if given."""
+def timeline_of(
+    intake: Intake,
+    params: Params,
+    progress: Progress,
+    features: FeatureSet | None,
+    *,
+    engine: EngineMaker = DuckdbEngine,
+    beside: str | None = None,
+) -> Iterator[Timeline]:
+    """The timeline of an intake in a folder that goes when the job ends; coded as `features`, if given.
+
+    beside: where that folder is made, the temporary folder by default.
+    """
     compiled(progress, prepare)
-    with tempfile.TemporaryDirectory(prefix="channelwise-") as folder:
-        codebook = features.codebook if features else None
-        yield build_timeline(intake, params, Path(folder) / TIMELINE, codebook=codebook, progress=progress)
+    with tempfile.TemporaryDirectory(prefix="channelwise-", dir=beside) as folder:
+        target, codebook = Path(folder).resolve() / TIMELINE, features.codebook if features else None
+        yield build_timeline(intake, params, target, codebook=codebook, progress=progress, engine=engine)
 
 
 def run_features(request: FeaturesRequest, params: Params, progress: Progress, *, now: datetime | None = None) -> int:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -10,10 +11,9 @@ from typing import Final
 
 import numpy as np
 
-from channelwise.jobs.features import compiled, timeline_of
+from channelwise.jobs.features import DUCKDB, compiled, engine_called, timeline_of
 from contract.delivery import Place
 from contract.errors import ArtefactError, DataError, UsageError
-from contract.files import refuse_unusable
 from contract.intake import Intake, open_audience, open_data
 from contract.params import Params
 from contract.progress import Progress
@@ -25,11 +25,12 @@ from models.bundle import Bundle, load_bundle
 from models.evidence import Evidence
 from models.forest import prepare
 from serving.audience import Audience
-from serving.batch import BlockScorer, Counts, Outputs, write_scores
+from serving.batch import WRITING, Asked, BlockScorer, Counts, Made, by_threads, write_scores
 from serving.eligibility import Eligibility
+from serving.outputs import Outputs
 from serving.part_files import PartFiles, workshop
 from serving.scorer import Scorer
-from serving.scores import ENGAGEMENT_SCHEMA, SCORE_SCHEMA, Stamp
+from serving.scores import Stamp
 
 AUDIENCE: Final = "audience.parquet"
 """The sorted audience, in the hidden folder of the output."""
@@ -37,14 +38,15 @@ AUDIENCE: Final = "audience.parquet"
 
 @dataclass(frozen=True)
 class ScoreRequest:
-    """What to score: an audience file, for a campaign, at a moment (UTC), into `out`."""
+    """What to score: an audience file, for a campaign, at a moment (UTC), into `out`; engine: what sorts and scores."""
 
     data: Place
     audience: Path
     campaign_id: str
     as_of: datetime
-    out: Path
+    out: Place
     quarantine: Path | None
+    engine: str = DUCKDB
 
 
 @dataclass(frozen=True)
@@ -99,27 +101,29 @@ def run_score(
         DataError: bad input, or a campaign that is not in the data.
         ArtefactError: the bundle was trained on other channels than the parameters declare.
     """
-    outputs = Outputs.beside(request.out)
-    refuse_unusable([outputs.engagement, outputs.scores])
+    outputs = Outputs.of(request.out)
     _require_channels(bundle, params)
     intake = open_data(request.data, params, as_of=request.as_of, quarantine=request.quarantine, now=now)
     report = open_audience(intake.connection, request.audience, params, quarantine=request.quarantine)
     category = _campaign_category(intake, request.campaign_id)
     compiled(progress, prepare)
-    scorer = Scorer.of(bundle, params)
+    scorer = Scorer.of(bundle, params.planning.interval)
     stages = Stages(thread_time)
+    scratch = None if request.engine == DUCKDB else params.spark.scratch
     with (
-        timeline_of(intake, params, progress, scorer.features) as timeline,
-        workshop(request.out) as folder,
+        engine_called(request.engine, params) as maker,
+        timeline_of(intake, params, progress, scorer.features, engine=maker, beside=scratch) as timeline,
+        workshop(outputs.work) as folder,
     ):
         block = _block_scorer(scorer, timeline, intake, request, category, params, stages)
         size = params.resources.block_customers
         audience = Audience.sorted_into(folder / AUDIENCE, intake.connection, size)
-        targets = {outputs.engagement: ENGAGEMENT_SCHEMA, outputs.scores: SCORE_SCHEMA}
-        files = PartFiles(folder, targets, _key(block, params))
+        files = PartFiles(folder, outputs.targets(folder), _key(block, params))
         began = perf_counter()
-        write_scores(block, audience, files, size, params.threads, progress)
-        files.finish()
+        write_scores(block, audience, files, size, _mapped(request.engine, block, files, params), progress)
+        with stages(WRITING):
+            files.finish()
+            outputs.deliver(folder)
     return ScoreSummary(
         outputs=outputs,
         counts=block.counts,
@@ -129,6 +133,18 @@ def run_score(
         model_version=bundle.model_version,
         reports=(intake.report, report),
     )
+
+
+def _mapped(
+    engine: str, block: BlockScorer, files: PartFiles, params: Params
+) -> Callable[[Iterable[Asked]], Iterator[Made]]:
+    """What scores parts with the engine; Spark's session is the one that sorted."""
+    if engine == DUCKDB:
+        return by_threads(block, files, params.threads)
+    from features.spark_engine import running_session
+    from serving.spark_scoring import spark_mapped
+
+    return spark_mapped(running_session(), block.timeline.folder.parent, block, files.suffix)
 
 
 def _block_scorer(

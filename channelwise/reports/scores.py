@@ -23,7 +23,7 @@ def show_scores(summary: ScoreSummary) -> None:
     if counts.kept:
         say(f"{counts.kept:,} customers had been scored by a run that was stopped: checked and kept.")
     _show_cost(summary)
-    say(f"Scores: {summary.outputs.scores}\nEngagement preferences: {summary.outputs.engagement}")
+    say(str(summary.outputs))
 
 
 def _show_cost(summary: ScoreSummary) -> None:

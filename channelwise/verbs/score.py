@@ -27,11 +27,15 @@ def score(
     as_of: Annotated[
         str, typer.Option("--as-of", metavar="TIME", help="The moment of the send, ISO 8601; only the past is known.")
     ],
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The scores, .parquet or .csv.")],
+    out: Annotated[
+        str,
+        typer.Option("--out", metavar="FILE", help="The scores, .parquet, .csv or .duckdb; or postgresql://…"),
+    ],
     model: Annotated[
         Path | None, typer.Option("--model", metavar="DIR", help="A bundle's folder, instead of the champion.")
     ] = None,
     registry: Registry = None,
+    engine: Annotated[str, typer.Option("--engine", help="What sorts and scores: duckdb or spark.")] = "duckdb",
     quarantine: Quarantine = DEFAULT_QUARANTINE,
     params: ParamsFiles = None,
     assignments: Assignments = None,
@@ -44,7 +48,7 @@ def score(
     from channelwise.reports.scores import show_scores
 
     settings = read_params(params, assignments)
-    request = ScoreRequest(read_data(data), audience, campaign, read_time(as_of), out, quarantine)
+    request = ScoreRequest(read_data(data), audience, campaign, read_time(as_of), read_data(out), quarantine, engine)
     with progress_bars() as progress:
         summary = run_score(request, serving_bundle(model, registry, settings), settings, progress, now=now())
     show_scores(summary)
