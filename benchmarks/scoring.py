@@ -171,7 +171,7 @@ def peers(folder: Path, scorer: Scorer, rows: Rows) -> list[Way]:
     python = folder / "peers" / "bin" / "python"
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", str(folder / "peers")], check=True)
-        wanted = ["lleaves", "onnxruntime", "onnxmltools", f"lightgbm=={lgb.__version__}"]
+        wanted = ["lleaves", "llvmlite<0.44", "onnxruntime", "onnxmltools", f"lightgbm=={lgb.__version__}"]
         subprocess.run([str(python), "-m", "pip", "--quiet", "install", *wanted], check=True, capture_output=True)
     (folder / "model.txt").write_text(scorer.bundle.texts[RESPONSE], encoding="utf-8")
     np.save(folder / "rows.npy", rows.whole)

@@ -33,9 +33,11 @@ CAMPAIGN = CATEGORIES[0]
 AS_OF = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=WINDOW.until_us)
 
 
+_TOLD = "direction: outbound, medium: digital, consent: true"
+_UNTOLD = "direction: outbound, medium: physical, consent: false"
 MORE_CHANNELS = {
-    "messenger": "{direction: outbound, medium: digital, unit_cost: 0.04, consent: true, records: [clicked]}",
-    "flyer": "{direction: outbound, medium: physical, unit_cost: 0.20, consent: false, records: [bounced]}",
+    "messenger": f"{{{_TOLD}, unit_cost: 0.04, records: [delivered, clicked]}}",
+    "flyer": f"{{{_UNTOLD}, unit_cost: 0.20, records: [bounced]}}",
 }
 
 
