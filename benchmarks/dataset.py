@@ -48,7 +48,7 @@ def computed(timeline: Timeline, spine: Spine, threads: int) -> ComputedTable:
         lookback_days=params.features.lookback_days,
         base_rates=learn_base_rates(features, timeline.codebook, timeline.code_counts()),
     )
-    customers = Customers((), np.empty((timeline.n_customers, 0)))
+    customers = Customers.unchanging((), np.empty((timeline.n_customers, 0)))
     return ComputedTable(FeatureRows(chosen, timeline, customers, threads), spine)
 
 

@@ -69,7 +69,7 @@ def demographics(features: FeatureSet, n_customers: int) -> Customers:
     values = rng.integers(0, 8, (n_customers, 5)).astype(np.float64)
     values[:, 0] = rng.integers(1930, 2005, n_customers)
     values[:, 3] = START_US - rng.integers(0, 3_000, n_customers) * US_PER_DAY
-    return Customers(features.demographic.names, values)
+    return Customers.unchanging(features.demographic.names, values)
 
 
 def arriving(timeline: Timeline, count: int, seed: int) -> Iterator[Interaction]:

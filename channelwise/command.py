@@ -17,6 +17,7 @@ from channelwise.verbs.features import features
 from channelwise.verbs.plan import plan
 from channelwise.verbs.registry import promote, rollback
 from channelwise.verbs.score import score
+from channelwise.verbs.serve import keys, serve
 from channelwise.verbs.train import train
 from contract.errors import ChannelwiseError, StorageError
 
@@ -27,8 +28,9 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for verb in (check, features, train, promote, rollback, score, plan, demo):
+for verb in (check, features, train, promote, rollback, score, plan, serve, demo):
     app.command()(verb)
+app.add_typer(keys, name="keys")
 
 
 PATIENT = {"OMP_WAIT_POLICY": "PASSIVE", "OPENBLAS_NUM_THREADS": "1"}

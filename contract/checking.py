@@ -105,7 +105,7 @@ def check_table(bench: Bench, schema: Schema, source: Source, settings: Table) -
           for rule, count in zip(rules, counts.broken, strict=True) if count),
         *_copy_faults(bench, schema, copies),
         *_share(bench.params, schema, counts, copies),
-        *remarks(bench.connection, schema, reading, settings, counts.zones),
+        *remarks(bench.connection, schema, reading, bench.params, counts.zones),
     ]  # fmt: skip
     report = replace(report, quarantine_file=_write_quarantine(bench, schema, quarantining, copies, set_aside))
     naive = [name for name in reading.columns if name in reading.naive or _is_naive_text(counts, name)]

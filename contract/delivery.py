@@ -1,4 +1,4 @@
-"""Where the input tables were delivered: a folder, a DuckDB file or a PostgreSQL database; reads none itself."""
+"""Where the input tables were delivered: a folder, a DuckDB file, a database or a server's store; reads none itself."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,9 +10,10 @@ import duckdb
 
 from contract.postgres import SCHEMES, PostgresAddress, postgres_tables
 from contract.sources import Finder, attach, find_source
+from contract.stored import is_store, store_tables
 
 Place: TypeAlias = Path | PostgresAddress
-"""A folder of tables or a DuckDB file; or a database."""
+"""A folder of tables, a DuckDB file or a server's store; or a database."""
 
 
 def place_of(text: str) -> Place:
@@ -36,6 +37,9 @@ def opened(connection: duckdb.DuckDBPyConnection, place: Place) -> Iterator[Find
     """
     if isinstance(place, PostgresAddress):
         with postgres_tables(connection, place) as find:
+            yield find
+    elif is_store(place):
+        with store_tables(connection, place) as find:
             yield find
     else:
         yield partial(find_source, connection, place, database=attach(connection, place))

@@ -179,6 +179,7 @@ class _Session:
         return self.report()
 
     def take(self, schema: Schema, source: Source, settings: Table) -> None:
+        settings = Table() if source.ours else settings
         moments = Moments(as_of=self.as_of, now=self.now)
         bench = Bench(self.connection, self.params, moments, frozenset(self.known), self.quarantine)
         outcome = check_table(bench, schema, source, settings)

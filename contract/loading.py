@@ -1,7 +1,7 @@
 """Reads and merges parameter files and `--set` assignments; every fault of all of them is reported at once."""
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -107,16 +107,22 @@ def _validated(tree: Tree, faults: list[str]) -> Params:
     """Rules over several values are checked only once each value is right, so wrong ones give way to the shipped."""
     shipped = _read(shipped_path(), [])
     repaired = tree
+    taken_out: set[str] = set()
     while True:
         try:
             params = Params.model_validate(repaired)
             break
         except ValidationError as error:
-            found = [fault for fault in _described(error) if fault not in faults]
+            found = [fault for fault in _described(error, taken_out) if fault not in faults]
             faults.extend(found)
+            before = repaired
             for each in error.errors(include_url=False):
-                repaired = _with_shipped(repaired, [str(part) for part in each["loc"] if part != "[key]"], shipped)
-            if not found or repaired == shipped:
+                path = [str(part) for part in each["loc"] if part != "[key]"]
+                taken_out.add(".".join(path))
+                mended = _with_shipped(repaired, path, shipped)
+                # What lacks a value that is not shipped either goes as a whole.
+                repaired = _with_shipped(repaired, path[:-1], shipped) if mended == repaired else mended
+            if repaired in (before, shipped):
                 break
     if faults:
         raise ParameterError(faults)
@@ -139,9 +145,12 @@ def _with_shipped(tree: Tree, path: Sequence[str], shipped: Any) -> Tree:
     return result
 
 
-def _described(error: ValidationError) -> Iterable[str]:
+def _described(error: ValidationError, taken_out: Collection[str]) -> Iterable[str]:
+    """Each fault once: a value is not missing that was `taken_out` because it is wrong."""
     for each in error.errors(include_url=False):
         path = ".".join(str(part) for part in each["loc"] if part != "[key]")
+        if each["type"] == "missing" and path in taken_out:
+            continue
         message = each["msg"].removeprefix("Value error, ")
         if each["type"] == "extra_forbidden":
             yield f"{path}: unknown key{_nearest(each['loc'])}"

@@ -7,21 +7,12 @@ and ranges. `load_params` merges over it and reports every fault of all sources 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from contract.contact_rules import Eligibility, undeclared_names
 from contract.kinds import SHIPPED_KINDS, Role
+from contract.sections import Count, Name, NonNegative, Positive, Section, Share
 from contract.tables import SCHEMAS
-
-Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-NonNegative = Annotated[float, Field(ge=0)]
-Count = Annotated[int, Field(ge=1)]
-
-
-class Section(BaseModel):
-    """A part of the parameters: frozen, and no key that it does not declare."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, allow_inf_nan=False)
 
 
 class Objective(Section):
@@ -73,6 +64,7 @@ class Tables(Section):
     """All input tables."""
 
     customers: CustomersTable = CustomersTable()
+    customer_history: Table = Table()
     interactions: Table = Table()
     consents: Table = Table()
     campaigns: Table = Table()
@@ -108,7 +100,7 @@ class Features(Section):
     smoothing_sends: NonNegative
     max_categories: Annotated[int, Field(ge=2, le=65_535)]
     min_category_customers: Count
-    sets: dict[Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")], EventsNamed] = {}
+    sets: dict[Name, EventsNamed] = {}
     add: list[dict[str, Any]] = []
     leave_out: list[str] = []
 
@@ -177,6 +169,20 @@ class Resources(Section):
     block_customers: Count
 
 
+class Serving(Section):
+    """How `channelwise serve` answers: bounds of requests, and how durable an acknowledged event is."""
+
+    body_mb: Positive
+    body_seconds: Positive
+    waiting_customers: Count
+    wait_seconds: Positive
+    requests_per_second: Positive
+    burst_requests: Positive
+    watch_seconds: Positive
+    durability: Literal["process", "power"]
+    log_requests: bool
+
+
 class Spark(Section):
     """Where `--engine spark` runs and with which settings."""
 
@@ -215,8 +221,10 @@ class Params(Section):
     features: Features
     training: Training
     promotion: Promotion
+    eligibility: Eligibility
     planning: Planning
     resources: Resources
+    serving: Serving
     spark: Spark
     seed: Annotated[int, Field(ge=0, lt=2**31)]
     threads: Annotated[int, Field(ge=1, le=256)]
@@ -270,6 +278,7 @@ def _undeclared(params: Params) -> list[str]:
         faults += [f"features.sets.{name}.channels: '{channel}' is no declared channel" for channel in found]
     allowed = params.check.allow_quarantine
     faults += [f"check.allow_quarantine: '{name}' is no table" for name in allowed if name not in SCHEMAS]
+    faults += undeclared_names(params.eligibility, params.outbound, kinds)
     if not params.outbound:
         faults.append("channels: none is outbound, so there is nothing to choose")
     return faults

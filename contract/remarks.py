@@ -4,17 +4,17 @@ from collections.abc import Mapping
 
 import duckdb
 
-from contract.params import CustomersTable, Table
+from contract.params import Params
 from contract.reading import Reading, note
 from contract.report import Fault, Severity, plural
-from contract.tables import CONSENTS, CUSTOMERS, INTERACTIONS, Schema
+from contract.tables import CONSENTS, CUSTOMER_HISTORY, CUSTOMERS, INTERACTIONS, Schema
 
 
 def remarks(
     connection: duckdb.DuckDBPyConnection,
     schema: Schema,
     reading: Reading,
-    settings: Table,
+    params: Params,
     zones: Mapping[str, tuple[int, int]],
 ) -> list[Fault]:
     """Notes on a table whose view exists. zones: text time column → (times that bear a zone, times)."""
@@ -23,8 +23,11 @@ def remarks(
              f"{zoned:,} of {plural(filled, 'time')} bear a zone and are converted; the rest count as UTC")
         for name, (zoned, filled) in zones.items() if 0 < zoned < filled
     ]  # fmt: skip
-    if schema.name == CUSTOMERS and isinstance(settings, CustomersTable):
-        faults += _feature_remarks(schema, reading, settings)
+    features = params.tables.customers.features
+    if schema.name == CUSTOMERS:
+        faults += _feature_remarks(schema, reading, features)
+    elif schema.name == CUSTOMER_HISTORY:
+        faults += _history_remarks(connection, reading, features)
     elif schema.name == CONSENTS:
         faults += _contradictions(connection)
     elif schema.name == INTERACTIONS and reading.further:
@@ -37,21 +40,31 @@ def _unused(schema: Schema, reading: Reading) -> Fault:
     return note(schema.name, None, "further_columns", f"further columns are not used: {told}")
 
 
-def _feature_remarks(schema: Schema, reading: Reading, settings: CustomersTable) -> list[Fault]:
+def _feature_remarks(schema: Schema, reading: Reading, features: list[str]) -> list[Fault]:
     faults = []
     types = {column.name: str(column.type) for column in schema.columns if column.name in reading.present}
     types |= {name: str(type_) for name, type_ in reading.further.items()}
-    others = {name: type_ for name, type_ in types.items() if name not in (*settings.features, "customer_id")}
+    others = {name: type_ for name, type_ in types.items() if name not in (*features, "customer_id")}
     if others:
         told = ", ".join(f"{name} ({type_})" for name, type_ in others.items())
         faults.append(note(schema.name, None, "further_columns", f"further columns are not used: {told}",
                            "a column becomes a feature under tables.customers.features"))  # fmt: skip
-    absent = [name for name in settings.features if name not in types]
+    absent = [name for name in features if name not in types]
     if absent:
         faults.append(note(schema.name, None, "absent_features",
                            f"tables.customers.features names {', '.join(absent)}, not in the table",
                            "it is left out; correct the name or add the column"))  # fmt: skip
     return faults
+
+
+def _history_remarks(connection: duckdb.DuckDBPyConnection, reading: Reading, features: list[str]) -> list[Fault]:
+    known = set(connection.table(CUSTOMERS).columns)
+    unused = {name: str(type_) for name, type_ in reading.further.items() if name not in {*features} & known}
+    if not unused:
+        return []
+    told = ", ".join(f"{name} ({type_})" for name, type_ in unused.items())
+    return [note(CUSTOMER_HISTORY, None, "further_columns", f"further columns are not used: {told}",
+                 "a column is used that the table customers has too and tables.customers.features names")]  # fmt: skip
 
 
 def _contradictions(connection: duckdb.DuckDBPyConnection) -> list[Fault]:

@@ -32,12 +32,14 @@ class Source:
     """A table as it was delivered.
 
     relation: SQL that stands after FROM; columns: its column names with DuckDB types, all VARCHAR where `text` (CSV).
+    ours: whether its columns and words are the contract's already, and no parameter renames them.
     """
 
     location: str
     relation: str
     columns: Mapping[str, str]
     text: bool
+    ours: bool = False
 
 
 class Finder(Protocol):

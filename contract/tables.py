@@ -61,6 +61,7 @@ def _required(name: str, type_: Type = Type.TEXT, *, nullable: bool = False) -> 
 
 
 CUSTOMERS: Final = "customers"
+CUSTOMER_HISTORY: Final = "customer_history"
 INTERACTIONS: Final = "interactions"
 CONSENTS: Final = "consents"
 CAMPAIGNS: Final = "campaigns"
@@ -86,6 +87,13 @@ _ALL = (
         keeps_further=True,
         lenient=True,
         may_be_empty=False,
+    ),
+    Schema(
+        CUSTOMER_HISTORY,
+        (_required("customer_id"), _required("valid_from", Type.TIME)),
+        key=("customer_id", "valid_from"),
+        keeps_further=True,
+        lenient=True,
     ),
     Schema(
         CAMPAIGNS,
@@ -145,5 +153,5 @@ _ALL = (
 SCHEMAS: Final[Mapping[str, Schema]] = MappingProxyType({schema.name: schema for schema in _ALL})
 """Every table, in the order in which they are checked: what others refer to comes first."""
 
-DATA_TABLES: Final = (CUSTOMERS, CAMPAIGNS, INTERACTIONS, CONSENTS, PROPENSITIES)
+DATA_TABLES: Final = (CUSTOMERS, CUSTOMER_HISTORY, CAMPAIGNS, INTERACTIONS, CONSENTS, PROPENSITIES)
 """The tables of a data directory; the audience is given apart."""

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from features.events import Events
+from features.narrow import NarrowEvents
 
 
 def no_events(first: int, n_customers: int) -> Events:
@@ -26,6 +27,8 @@ def holds_any(customers: npt.NDArray[np.int64] | None, first: int, end: int) -> 
 def sliced(events: Events, first: int, end: int) -> Events:
     """The events of customers [first, end), all of them among `events`."""
     bounds = events.offsets[first - events.first_customer : end + 1 - events.first_customer]
+    if isinstance(events, NarrowEvents):
+        return events.part(first, bounds)
     rows = slice(int(bounds[0]), int(bounds[-1]))
     return Events(first, bounds - bounds[0], events.time_us[rows], events.code[rows], events.cents[rows])
 

@@ -186,20 +186,20 @@ def _(feature: g.Rate, plan: Plan, column: int) -> None:
 
     above, below = (plan.count(each, feature.window_days) for each in (feature.events, feature.per))
     prior = plan.tables.prior((feature.events, feature.per), base_rate)
-    plan.show(k.EMIT_RATIO, column, above, below, prior, plan.tables.factor(feature.pseudo, 1.0))
+    plan.tables.ratio(column, above, below, prior, pseudo=feature.pseudo)
 
 
 @show.register
 def _(feature: g.Share, plan: Plan, column: int) -> None:
     above, below = (plan.count(each, feature.window_days) for each in (feature.events, feature.whole))
-    plan.show(k.EMIT_RATIO, column, above, below, k.ZERO_REAL, plan.tables.factor(0.0, 1.0))
+    plan.tables.ratio(column, above, below)
 
 
 @show.register
 def _(feature: g.Trend, plan: Plan, column: int) -> None:
     above, below = (plan.count(feature.events, days) for days in (feature.window_days, feature.long_days))
-    pace = plan.tables.factor(1.0, feature.window_days / feature.long_days)
-    plan.show(k.EMIT_RATIO, column, above, below, plan.tables.constant(1.0), pace)
+    pace = feature.window_days / feature.long_days
+    plan.tables.ratio(column, above, below, plan.tables.constant(1.0), pseudo=1.0, pace=pace)
 
 
 @show.register
@@ -207,7 +207,7 @@ def _(feature: g.Followed, plan: Plan, column: int) -> None:
     cell = plan.tables.followed(feature.events, feature.after, feature.within_days * US_PER_DAY)
     below = plan.count(feature.after, feature.window_days)
     above = cell + plan.window(feature.window_days)
-    plan.show(k.EMIT_RATIO, column, above, below, k.ZERO_REAL, plan.tables.factor(0.0, 1.0))
+    plan.tables.ratio(column, above, below)
 
 
 @show.register
@@ -277,12 +277,12 @@ def _(feature: g.ActiveDays, plan: Plan, column: int) -> None:
 
 @show.register
 def _(feature: g.HourMean, plan: Plan, column: int) -> None:
-    plan.show(k.EMIT_CIRCLE, plan.tables.rhythm(feature.events), column, 0)
+    plan.show(k.EMIT_HOUR, column, plan.tables.rhythm(feature.events))
 
 
 @show.register
 def _(feature: g.HourConcentration, plan: Plan, column: int) -> None:
-    plan.show(k.EMIT_CIRCLE, plan.tables.rhythm(feature.events), column, 1)
+    plan.show(k.EMIT_LENGTH, column, plan.tables.rhythm(feature.events))
 
 
 @show.register

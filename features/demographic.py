@@ -1,7 +1,9 @@
 """What is known of a customer apart from events, as numbers; levels are learned once in training and then only applied.
 
 Only columns named in `tables.customers.features` are read. `birth_year` becomes the age at as_of, a time the days
-before as_of, a number stays, a text or flag becomes the index of its level.
+before as_of, a number stays, a text or flag becomes the index of its level. Columns that the customer history holds
+too are as they were at as_of: by the latest row with `valid_from < as_of`, and unknown before the first; only for a
+customer without such rows does what the customers table says hold at all times.
 """
 
 from collections.abc import Sequence
@@ -16,6 +18,7 @@ import pyarrow.compute as pc
 
 from contract.errors import ArtefactError, DataError, UsageError
 from contract.params import Params
+from contract.tables import CUSTOMER_HISTORY
 from features.engines import NUMBERED, Source, number_customers
 from features.events import US_PER_DAY, Spine
 from features.permission import UNPROFILED, permit
@@ -26,6 +29,9 @@ Reading = Literal["age", "days", "number", "level"]
 BIRTH_YEAR: Final = "birth_year"
 MAX_AGE_YEARS: Final = 120
 """An age beyond it, or below 0, is a mistake of input and taken as missing."""
+
+BEGINNING_US: Final = np.iinfo(np.int64).min
+"""From when a customer's first version holds."""
 
 _EPOCH_YEAR: Final = 1970
 
@@ -66,18 +72,43 @@ class Column:
 
 @dataclass(frozen=True, eq=False)
 class Customers:
-    """What the columns hold of every customer of a timeline, apart from any as_of.
+    """What the columns hold of every customer of a timeline, in as many versions as it changed.
 
-    names: (k,) of the features; values: float64 (n_customers, k) by customer number, NaN missing. A level is its index,
-    an unknown one the index after the last; times are microseconds since 1970 UTC.
+    names: (k,) of the features; values: float64 (n_versions, k), NaN missing. A level is its index, an unknown one the
+    index after the last; times are microseconds since 1970 UTC. offsets: int64 (n_customers + 1), customer number i has
+    the versions offsets[i]:offsets[i + 1], one at least; from_us: int64 (n_versions,), from when each holds, ascending
+    within a customer, the first at the beginning of time.
     """
 
     names: tuple[str, ...]
     values: npt.NDArray[np.float64]
+    offsets: npt.NDArray[np.int64]
+    from_us: npt.NDArray[np.int64]
+
+    @classmethod
+    def unchanging(cls, names: tuple[str, ...], values: npt.NDArray[np.float64]) -> "Customers":
+        """Customers in one version each; values: (n_customers, k)."""
+        n = len(values)
+        return cls(names, values, np.arange(n + 1), np.full(n, BEGINNING_US))
+
+    def __len__(self) -> int:
+        """How many customers."""
+        return len(self.offsets) - 1
 
     def nobody(self) -> "Customers":
         """A single customer of whom nothing is known."""
-        return Customers(self.names, np.full((1, len(self.names)), np.nan))
+        return Customers.unchanging(self.names, np.full((1, len(self.names)), np.nan))
+
+    def versions(self, spine: Spine) -> npt.NDArray[np.int64]:
+        """(n_rows,) index of the version in force at each row's as_of; of customer -1 any."""
+        if len(self.values) == len(self):
+            return spine.customer
+        moments, rank = np.unique(self.from_us, return_inverse=True)
+        of_customer = np.repeat(np.arange(len(self)), np.diff(self.offsets))
+        # Ascends by (customer, from): so does its one number, and a row's place among them tells its version.
+        begun = of_customer * (len(moments) + 1) + rank
+        asked = spine.customer * (len(moments) + 1) + np.searchsorted(moments, spine.as_of_us)
+        return np.searchsorted(begun, asked) - 1
 
 
 @dataclass(frozen=True)
@@ -117,13 +148,26 @@ class DemographicEncoder:
         Raises:
             DataError: A column that training had is missing.
         """
-        _refuse_missing(intake.connection, self.columns)
-        number_customers(intake.connection, timeline.ids)
-        permit(intake.connection, timeline.window.until_us)
-        values = np.full((timeline.n_customers, len(self.columns)), np.nan)
+        return self.table_of(intake.connection, timeline.ids, timeline.window.until_us)
+
+    def table_of(self, connection: duckdb.DuckDBPyConnection, ids: pa.Array, until_us: int) -> Customers:
+        """The columns of these customers, by the consents before `until_us`.
+
+        Args:
+            connection: Holds the views of an intake.
+            ids: (n_customers,) text, ascending; the position is the customer's number.
+            until_us: Microseconds since 1970 UTC.
+
+        Raises:
+            DataError: A column that training had is missing.
+        """
+        _refuse_missing(connection, self.columns)
+        number_customers(connection, ids)
+        permit(connection, until_us)
+        values = np.full((len(ids), len(self.columns)), np.nan)
         if self.columns:
             picked = ", ".join(f"{_read_as(column)} AS c{at}" for at, column in enumerate(self.columns))
-            rows = intake.connection.sql(
+            rows = connection.sql(
                 f"SELECT number, {picked} FROM customers JOIN {NUMBERED} USING (customer_id) "  # noqa: S608  quoted
                 f"ANTI JOIN {UNPROFILED} USING (customer_id)"
             )
@@ -131,7 +175,7 @@ class DemographicEncoder:
                 number = batch["number"].to_numpy()
                 for at, column in enumerate(self.columns):
                     values[number, at] = _numbers(batch[f"c{at}"], column)
-        return Customers(self.names, values)
+        return _with_history(connection, self.columns, Customers.unchanging(self.names, values))
 
     def encode(self, customers: Customers, spine: Spine) -> npt.NDArray[np.float32]:
         """(n_rows, k) the features of each row of the spine at its own as_of.
@@ -147,7 +191,7 @@ class DemographicEncoder:
         if lacking:
             raise UsageError(f"customers: lack {', '.join(lacking)}; read them by the table of this encoder")
         columns = np.array([customers.names.index(name) for name in self.names], np.int64)
-        values = customers.values[np.ix_(spine.customer, columns)]
+        values = customers.values[np.ix_(customers.versions(spine), columns)]
         values[spine.customer == UNKNOWN_CUSTOMER] = np.nan
         for at, column in enumerate(self.columns):
             if column.reading == "age":
@@ -200,9 +244,13 @@ def _reading(name: str, type_: str) -> Reading:
 
 def _levels(connection: duckdb.DuckDBPyConnection, source: str, params: Params) -> tuple[str, ...]:
     """Most frequent first, ties by text."""
+    held = "FROM customers"
+    if source in connection.table(CUSTOMER_HISTORY).columns:
+        held = f"""FROM (SELECT customer_id, CAST({_quoted(source)} AS VARCHAR) AS {_quoted(source)} FROM customers
+            UNION ALL SELECT customer_id, CAST({_quoted(source)} AS VARCHAR) FROM {CUSTOMER_HISTORY})"""  # noqa: S608
     rows = connection.execute(
-        f"""SELECT CAST({_quoted(source)} AS VARCHAR) AS level, count(DISTINCT customer_id) AS n FROM customers
-        WHERE level IS NOT NULL GROUP BY level HAVING n >= ? ORDER BY n DESC, level LIMIT ?""",  # noqa: S608  quoted
+        f"""SELECT CAST({_quoted(source)} AS VARCHAR) AS level, count(DISTINCT customer_id) AS n {held}
+        WHERE level IS NOT NULL GROUP BY level HAVING n >= ? ORDER BY n DESC, level LIMIT ?""",
         [params.features.min_category_customers, params.features.max_categories],
     )
     return tuple(level for level, _ in rows.fetchall())
@@ -216,6 +264,31 @@ def _refuse_missing(connection: duckdb.DuckDBPyConnection, columns: Sequence[Col
             f"customers: columns {', '.join(missing)} are missing, and the model was trained with them; "
             "provide them, empty where unknown, or train again without them"
         )
+
+
+def _with_history(connection: duckdb.DuckDBPyConnection, columns: Sequence[Column], customers: Customers) -> Customers:
+    """The customers with a version for each row of their history, and one before, when these columns were unknown."""
+    held = set(connection.table(CUSTOMER_HISTORY).columns)
+    changing = [at for at, column in enumerate(columns) if column.source in held]
+    if not changing:
+        return customers
+    picked = ", ".join(f"{_read_as(columns[at])} AS c{at}" for at in changing)
+    rows = connection.sql(
+        f"SELECT number, epoch_us(valid_from) AS from_us, {picked} FROM {CUSTOMER_HISTORY} "  # noqa: S608  quoted
+        f"JOIN {NUMBERED} USING (customer_id) ANTI JOIN {UNPROFILED} USING (customer_id) ORDER BY number, from_us"
+    ).to_arrow_table()
+    number, n = rows["number"].to_numpy().astype(np.int64), len(customers)
+    offsets = np.arange(n + 1) + np.concatenate([[0], np.cumsum(np.bincount(number, minlength=n))])
+    first = np.zeros(offsets[-1], np.bool_)
+    first[offsets[:-1]] = True
+    values = np.repeat(customers.values, np.diff(offsets), axis=0)
+    from_us = np.full(len(values), BEGINNING_US)
+    from_us[~first] = rows["from_us"].to_numpy()
+    unknown_yet = offsets[:-1][np.diff(offsets) > 1]
+    for at in changing:
+        values[unknown_yet, at] = np.nan
+        values[~first, at] = _numbers(rows[f"c{at}"].combine_chunks(), columns[at])
+    return Customers(customers.names, values, offsets, from_us)
 
 
 def _quoted(name: str) -> str:

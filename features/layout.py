@@ -7,40 +7,47 @@ features compiles nothing.
 import zlib
 from typing import Final
 
+from features import elementary
+
 # Sections of `words`, then of `reals`; section s is [words[2 s], words[2 s + 1]).
 SIZES, KEYS, INSTRUCTIONS, FOLLOWS, GAP_MASKS, QUARTERS = range(6)
 COUNT_VIEWS, WIDE_VIEWS, REAL_VIEWS, VIEW_SOURCES, LISTS = range(6, 11)
 EMIT_COUNT, EMIT_AGE, EMIT_RATIO, EMIT_WIDE, EMIT_MEAN, EMIT_PART, EMIT_DECAY, EMIT_ENTROPY = range(11, 19)
-EMIT_LATEST, EMIT_TOP, EMIT_CIRCLE, EMIT_GAP, EMIT_DAYS, EMIT_VALUE, EMIT_STREAK, EMIT_OTHER = range(19, 27)
-EMIT_CELL: Final = 27
-SPANS, TEMPLATE, FACTORS, LOGS = range(28, 32)
-SECTIONS: Final = 32
+EMIT_LATEST, EMIT_TOP, EMIT_HOUR, EMIT_GAP, EMIT_DAYS, EMIT_VALUE, EMIT_STREAK, EMIT_OTHER = range(19, 27)
+EMIT_CELL, EMIT_LENGTH = range(27, 29)
+SPANS, TEMPLATE, FACTORS, LOGS, DECAYS, RATIOS = range(29, 35)
+SECTIONS: Final = 35
 NO_COLUMN: Final = 0xFFFF_FFFF
-SHORTEST_RUN: Final = 3
+SHORTEST_RUN: Final = 8
 """Neighbouring counters shorter than this are copied one by one."""
 PLACES: Final = 512
 """Words of a list of channels and their levels, at most; times in microseconds times this stay below 2^63."""
 
 # SIZES: the fingerprint, how many cells the state has, how many codes, actions and categories (with "none") the
-# program knows.
-LAYOUT, N_COUNTS, N_WIDE, N_REAL, N_CODES, N_ACTIONS, N_CATEGORIES, NEEDS_FLAGS = range(8)
+# program knows, and how many rhythms a code has at most.
+LAYOUT, N_COUNTS, N_WIDE, N_REAL, N_CODES, N_ACTIONS, N_CATEGORIES, NEEDS_FLAGS, N_RHYTHMS = range(9)
 
-# KEYS: 16 words a code, so that all that admission and expiry need lies in one cache line: four counters, four "last"
-# cells (padded with the dummy), begin and end of its instructions on admission, and six bounds of those on expiry.
+# KEYS: 16 words a code, so that all that admission and expiry need lies in one cache line: four counters and four
+# "last" cells (padded with dummies); where its instructions begin on admission, on leaving one of the windows and on
+# leaving the lookback, and where these end; the cell of its days and that of its rhythm.
 KEY_WORDS: Final = 16
 COUNT_LANES: Final = 0
 LAST_LANES: Final = 4
 LANES: Final = 4
 ADMIT: Final = 8
-EXPIRE: Final = 10
+LEAVE: Final = 9
+LAPSE: Final = 10
+DAY_LANE: Final = 12
+RHYTHM_LANE: Final = 13
 WINDOWS: Final = 4
 LOOKBACK: Final = 4
 """Index of the lookback among the spans, after the four windows."""
 
-# INSTRUCTIONS: four words (operation, cell, operand, span). What does not fit the lanes, or is not a count or a time.
+# INSTRUCTIONS: three words (operation, cell, operand). What does not fit the lanes, or has none. On admission
+# ADD_RHYTHM only notes the event.
 # ADD_FOLLOWED takes a first flag in place of a cell and a number of flags; FOLLOWS holds for each flag a counter, the
 # cells of the last and the previous time, and the factor with the span.
-INSTRUCTION_WORDS: Final = 4
+INSTRUCTION_WORDS: Final = 3
 FOLLOW_WORDS: Final = 4
 (
     ADD_CENTS,
@@ -56,15 +63,18 @@ FOLLOW_WORDS: Final = 4
 ) = range(10)
 
 # Cells of the state that every program has: where padding goes, and what a relative set shows without action.
-DUMMY_COUNT: Final = 0
-ZERO_COUNT: Final = 4
+# Each lane has a dummy of its own, lest an addition wait for that of the lane before.
+DUMMY_COUNTS: Final = (0, 4, 8, 12)
+ZERO_COUNT: Final = 16
+FIRST_FREE_COUNT: Final = 20
 DUMMY_REAL: Final = 0
 NEVER: Final = 1
 ZERO_REAL: Final = 2
-ZERO_WIDE: Final = 0
-WIDEST: Final = 8
-FIRST_FREE_COUNT: Final = 8
 FIRST_FREE_REAL: Final = 4
+ZERO_WIDE: Final = 0
+NO_RHYTHM: Final = 0
+DUMMY_DAYS: Final = 8
+FIRST_FREE_WIDE: Final = 10
 RHYTHM_CELLS, DECAY_CELLS, STREAK_CELLS, DAY_CELLS = 8, 2, 2, 2
 EVENTS, EAST, NORTH, WEEKENDS, GAPS, SQUARED_GAPS, LAST_MINUTE, FIRST_TIME = range(8)
 """Cells of a rhythm: gaps are in minutes."""
@@ -89,7 +99,10 @@ OK, UNKNOWN_CUSTOMER, UNSORTED_ROWS, UNKNOWN_ACTION, UNKNOWN_CATEGORY, UNKNOWN_C
 STALE: Final = -1
 """The compiled kernel has another layout than the program."""
 
+ELEMENTARY: Final = elementary.FINGERPRINT
+"""Of the functions that are compiled into the kernel."""
+
 FINGERPRINT: Final = zlib.crc32(
     repr(sorted((name, value) for name, value in vars().items() if name.isupper())).encode()
 )
-"""Of all the numbers above. A kernel compiled and cached with other numbers sees that it is not that of the program."""
+"""Of all that is above. A kernel compiled and cached with other numbers sees that it is not that of the program."""

@@ -3,6 +3,7 @@
 What comes out is bit for bit what `FeatureSet` gives over a timeline built at that as_of from the same rows.
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from datetime import date
 from math import nan
@@ -18,25 +19,12 @@ from features.event_store import Appended, EventStore, Interaction
 from features.events import NO_ACTION, NO_CATEGORY, US_PER_DAY, Codebook, EventCode, Events, Spine
 from features.histories import EMPTY, events_of
 from features.matrix import ACTION, CAMPAIGN_CATEGORY, FeatureSet, Matrix
+from features.permission import ALL_OF_IT, Use
 from features.sweep import sweep
 
 NO_CANDIDATE: Final = (NO_ACTION,)
 REMEMBERED_QUESTIONS: Final = 1_000
 _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
-
-
-class Use(NamedTuple):
-    """What of a customer's history may be used at the moment, as `permission` decides it for a batch.
-
-    profiling: whether any of it, and the demographics, may; without it the customer is one of whom nothing is known.
-    opened_on: channels whose `opened` rows may, None where the consents know no tracking, and all may.
-    """
-
-    profiling: bool = True
-    opened_on: frozenset[str] | None = None
-
-
-ALL_OF_IT: Final = Use()
 
 
 class Asked(NamedTuple):
@@ -66,15 +54,14 @@ class Known:
     def __init__(
         self, features: FeatureSet, customers: Customers, ids: Sequence[str] | npt.NDArray[np.object_]
     ) -> None:
-        if len(ids) != len(customers.values):
-            raise UsageError(
-                f"online features: {len(ids)} ids for {len(customers.values)} customers; give one for each"
-            )
+        if len(ids) != len(customers):
+            raise UsageError(f"online features: {len(ids)} ids for {len(customers)} customers; give one for each")
         encoder = features.demographic
         lacking = [name for name in encoder.names if name not in customers.names]
         if lacking:
             raise UsageError(f"customers: lack {', '.join(lacking)}; read them by the table of this encoder")
         self._values = customers.values[:, [customers.names.index(name) for name in encoder.names]]
+        self._offsets, self._from_us = customers.offsets, customers.from_us
         self._nobody = [nan] * len(encoder.names)
         self._numbers = {customer: number for number, customer in enumerate(ids)}
         self._ages = [at for at, column in enumerate(encoder.columns) if column.reading == "age"]
@@ -85,7 +72,9 @@ class Known:
         number = self._numbers.get(customer_id)
         if number is None:
             return self._nobody
-        values: list[float] = self._values[number].tolist()
+        first, end = self._offsets[number : number + 2]
+        version = first if end == first + 1 else bisect_left(self._from_us, as_of_us, first, end) - 1
+        values: list[float] = self._values[version].tolist()
         for at in self._ages:
             age = date.fromordinal(_EPOCH_DAY + as_of_us // US_PER_DAY).year - values[at]
             values[at] = age if 0 <= age <= MAX_AGE_YEARS else nan
@@ -93,6 +82,15 @@ class Known:
             days = (as_of_us - values[at]) / US_PER_DAY
             values[at] = days if days > 0 else nan
         return values
+
+    def __contains__(self, customer_id: str) -> bool:
+        return customer_id in self._numbers
+
+    def forget(self, customer_id: str) -> None:
+        """From here on nothing is known of the customer."""
+        number = self._numbers.pop(customer_id, None)
+        if number is not None:
+            self._values[self._offsets[number] : self._offsets[number + 1]] = nan
 
 
 class OnlineFeatures:
@@ -129,6 +127,14 @@ class OnlineFeatures:
     def codebook(self) -> Codebook:
         """By which categories are numbered."""
         return self._features.codebook
+
+    def knows(self, customer_id: str) -> bool:
+        """Whether the customer is one of those given with their demographic columns."""
+        return customer_id in self._known
+
+    def forget(self, customer_id: str) -> None:
+        """Hold no demographic columns of the customer any more."""
+        self._known.forget(customer_id)
 
     def events(self, customer_id: str, as_of_us: int) -> Events:
         """The customer's events with `as_of - lookback <= time < as_of`, as customer 0."""
@@ -169,6 +175,10 @@ class OnlineFeatures:
         appended = self._store.append(event)
         asked = Asked(as_of_us, actions, category, use)
         return appended, self._described(appended.history, event.customer_id, asked)
+
+    def row_of(self, history: bytes, customer_id: str, asked: Asked) -> Matrix:
+        """`row` of a history that was read already."""
+        return self._described(history, customer_id, asked)
 
     def _described(self, history: bytes, customer_id: str, asked: Asked) -> Matrix:
         as_of_us, actions, category, use = asked

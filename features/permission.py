@@ -6,7 +6,9 @@ the opened messages is. A consent given as a whole (no channel) replaces what wa
 counts; of two at the same moment the refusal.
 """
 
-from typing import Final
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 import duckdb
 import pyarrow as pa
@@ -20,6 +22,32 @@ UNPROFILED: Final = "unprofiled_customers"
 """Temporary table (customer_id): customers whose history may not be used."""
 
 _STANDING: Final = "standing_consents"
+
+
+class Use(NamedTuple):
+    """What of one customer's history may be used.
+
+    profiling: whether any of it, and the demographics, may; without it the customer is one of whom nothing is known.
+    opened_on: channels whose `opened` rows may, None where the consents know no tracking, and all may.
+    """
+
+    profiling: bool = True
+    opened_on: frozenset[str] | None = None
+
+
+ALL_OF_IT: Final = Use()
+
+
+@dataclass(frozen=True)
+class Uses:
+    """What of each customer's history may be used; `apart` are those of whom it is not what holds for `everybody`."""
+
+    everybody: Use
+    apart: Mapping[str, Use]
+
+    def of(self, customer_id: str) -> Use:
+        """What holds for a customer, known or not."""
+        return self.apart.get(customer_id, self.everybody)
 
 
 def permit(connection: duckdb.DuckDBPyConnection, until_us: int) -> None:
@@ -52,6 +80,40 @@ def permit(connection: duckdb.DuckDBPyConnection, until_us: int) -> None:
     connection.execute(
         f"CREATE OR REPLACE TEMP VIEW {PERMITTED} AS FROM (SELECT * FROM {rows}) AS shown WHERE {condition}"  # noqa: S608
     )
+
+
+def uses(connection: duckdb.DuckDBPyConnection, channels: Sequence[str]) -> Uses:
+    """What `permit` found, customer by customer.
+
+    Args:
+        connection: On which `permit` ran.
+        channels: On which a consent given as a whole lets opens be used.
+    """
+    known = {purpose for (purpose,) in connection.table(_STANDING).project("purpose").distinct().fetchall()}
+    everybody = Use("profiling" not in known, frozenset() if "tracking" in known else None)
+    granted = connection.sql(f"""
+        SELECT customer_id, list(channel ORDER BY channel) FILTER (channel IS NOT NULL AND granted),
+               list(channel) FILTER (channel IS NOT NULL AND NOT granted),
+               bool_and(granted) FILTER (channel IS NULL)
+        FROM {_STANDING} WHERE purpose = 'tracking' GROUP BY customer_id""").fetchall()  # noqa: S608  ours
+    tracked = {
+        customer_id: frozenset()
+        if whole is False
+        else frozenset((whole and channels) or given or ()) - {*(refused or ())}
+        for customer_id, given, refused, whole in granted
+    }
+    profiled = {
+        customer_id
+        for (customer_id,) in connection.sql(
+            f"SELECT customer_id FROM {_STANDING} WHERE purpose = 'profiling' "  # noqa: S608  ours
+            "GROUP BY customer_id HAVING bool_and(granted)"
+        ).fetchall()
+    }
+    apart = {
+        customer_id: Use(everybody.profiling or customer_id in profiled, tracked.get(customer_id, everybody.opened_on))
+        for customer_id in {*tracked, *profiled}
+    }
+    return Uses(everybody, {customer_id: use for customer_id, use in apart.items() if use != everybody})
 
 
 def standing_digest(connection: duckdb.DuckDBPyConnection, apart: pa.Array | None = None) -> str:

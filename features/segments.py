@@ -182,14 +182,13 @@ def read_holdings(folder: Path, segments: Sequence[Segment]) -> tuple[pa.Array, 
     return ids, tuple(reversed(holdings))
 
 
-def read_part(folder: Path, segment: Segment, part: Part) -> tuple[Longs, npt.NDArray[np.uint16], Longs]:
-    """(time_us, code, cents) of a part.
+def read_part(folder: Path, segment: Segment, part: Part) -> list[npt.NDArray[Any]]:
+    """(tick, code, cents) of a part, in the types that its file has.
 
     Raises:
         ArtefactError: The file is missing or damaged.
     """
-    tick, code, cents = _columns(folder, segment, part, COLUMNS)
-    return segment.clock.time_us(tick), code, cents.astype(np.int64)
+    return _columns(folder, segment, part, COLUMNS)
 
 
 def read_times(folder: Path, segment: Segment, part: Part) -> Longs:

@@ -15,14 +15,13 @@ import numpy.typing as npt
 
 from contract.errors import UsageError
 from features import layout as k
+from features.elementary import decay_table
 from features.event_sets import EventSet
 from features.events import Codebook
+from features.packing import Instruction, arrays, n_log_n, padded, paired, quarters, runs, together
 
 State = Literal["counts", "wide", "real"]
-Instruction = tuple[int, int, int, int]
 
-WINDOWED: Final = tuple(range(k.WINDOWS))
-ALWAYS: Final = k.LOOKBACK
 MAX_FLAGS: Final = 64
 MAX_RHYTHMS: Final = 32
 VIEW_SECTION: Final[dict[State, int]] = {"counts": k.COUNT_VIEWS, "wide": k.WIDE_VIEWS, "real": k.REAL_VIEWS}
@@ -36,14 +35,20 @@ class Tables:
         self.spans_us = tuple(spans_us)
         self.sections: defaultdict[int, list[int]] = defaultdict(list)
         self.factors: list[float] = []
+        self._ratios: list[float] = []
         self.template = [float("nan")] * k.FIRST_FREE_REAL
-        self.template[k.ZERO_REAL] = 0.0
-        self._free = {"counts": k.FIRST_FREE_COUNT, "wide": k.WIDEST}
-        self._known: dict[tuple[object, ...], int] = {}
+        self.template[k.ZERO_REAL : k.ZERO_REAL + k.DECAY_CELLS] = [0.0, -math.inf]
+        # The empty list comes first: what the kernel reads of its first entry, and does not show, is then there.
+        self.sections[k.LISTS] = [0, 0]
+        self._free = {"counts": k.FIRST_FREE_COUNT, "wide": k.FIRST_FREE_WIDE}
+        self._known: dict[tuple[object, ...], int] = {("list",): 0}
         self._counters: list[list[int]] = [[] for _ in codebook.entries]
         self._lasts: list[list[int]] = [[] for _ in codebook.entries]
+        self._days: list[list[int]] = [[] for _ in codebook.entries]
         self._admit: list[list[Instruction]] = [[] for _ in codebook.entries]
-        self._expire: list[list[tuple[int, Instruction]]] = [[] for _ in codebook.entries]
+        self._leave: list[list[Instruction]] = [[] for _ in codebook.entries]
+        self._lapse: list[list[Instruction]] = [[] for _ in codebook.entries]
+        self._rhythm_cells: list[list[int]] = [[] for _ in codebook.entries]
         self._gap_masks = [0] * len(codebook.entries)
         self._flags = self._rhythms = 0
         self._by_kind: defaultdict[str, list[int]] = defaultdict(list)
@@ -74,6 +79,13 @@ class Tables:
         if begin == len(lists):
             lists += values
         return begin, begin + len(values)
+
+    def ratio(
+        self, column: int, above: int, below: int, prior: int = k.ZERO_REAL, *, pseudo: float = 0.0, pace: float = 1.0
+    ) -> None:  # the cells and numbers of one output
+        """Add the output (above + pseudo * prior) / (below * pace + pseudo)."""
+        self.sections[k.EMIT_RATIO] += [column, above, below, prior]
+        self._ratios += [pseudo, pace]
 
     def constant(self, value: float) -> int:
         """A real cell that always holds this value."""
@@ -109,7 +121,7 @@ class Tables:
         """Four sums of cents, one a window."""
 
         def build(sets: tuple[EventSet, ...]) -> int:
-            return self._instruct(k.ADD_CENTS, sets[0], self._cells("wide", k.WINDOWS), expires=WINDOWED)
+            return self._instruct(k.ADD_CENTS, sets[0], self._cells("wide", k.WINDOWS), undone=self._leave)
 
         return self.shared("cents", "wide", k.WINDOWS, k.ZERO_WIDE, (events,), build)
 
@@ -126,10 +138,12 @@ class Tables:
 
         def build(sets: tuple[EventSet, ...]) -> int:
             self._rhythms = self._counted("sets of events whose hours or gaps are measured", self._rhythms, MAX_RHYTHMS)
+            cell = self._cells("wide", k.RHYTHM_CELLS)
             for code in self.codes(sets[0]):
                 self._gap_masks[code] |= 1 << (self._rhythms - 1)
-            cell = self._cells("wide", k.RHYTHM_CELLS)
-            return self._instruct(k.ADD_RHYTHM, sets[0], cell, self._rhythms - 1, expires=(k.LOOKBACK,))
+                self._rhythm_cells[code].append(cell)
+                self._lapse[code].append((k.ADD_RHYTHM, cell, self._rhythms - 1))
+            return cell
 
         return self.shared("rhythm", "wide", k.RHYTHM_CELLS, k.ZERO_WIDE, (events,), build)
 
@@ -137,7 +151,10 @@ class Tables:
         """A bit for each of the 64 days up to the last event's, and that day."""
 
         def build(sets: tuple[EventSet, ...]) -> int:
-            return self._instruct(k.MARK_DAY, sets[0], self._cells("wide", k.DAY_CELLS))
+            cell = self._cells("wide", k.DAY_CELLS)
+            for code in self.codes(sets[0]):
+                self._days[code].append(cell)
+            return cell
 
         return self.shared("days", "wide", k.DAY_CELLS, k.ZERO_WIDE, (events,), build)
 
@@ -145,7 +162,7 @@ class Tables:
         """Sum of exp(-age * per_us) as of the last event, and that event's time."""
 
         def build(sets: tuple[EventSet, ...]) -> int:
-            cell = self._real_cells(0.0, float("nan"))
+            cell = self._real_cells(0.0, -math.inf)
             return self._instruct(k.ADD_DECAYED, sets[0], cell, self.factor(per_us))
 
         return self.shared(f"decayed {per_us!r}", "real", k.DECAY_CELLS, k.ZERO_REAL, (events,), build)
@@ -155,7 +172,7 @@ class Tables:
 
         def build(sets: tuple[EventSet, ...]) -> int:
             cell = self._cells("wide", k.STREAK_CELLS)
-            return self._instruct(k.ADD_STREAK, sets[0], cell, self.last(sets[1]), expires=(k.LOOKBACK,))
+            return self._instruct(k.ADD_STREAK, sets[0], cell, self.last(sets[1]), undone=self._lapse)
 
         return self.shared("streak", "wide", k.STREAK_CELLS, k.ZERO_WIDE, (events, since), build)
 
@@ -195,20 +212,20 @@ class Tables:
     def packed(self) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.float64]]:
         """All tables as the kernel reads them, with the sections' bounds in front."""
         self._finish_codes()
-        runs = _runs(self.sections[k.EMIT_COUNT])
-        self.sections[k.EMIT_COUNT] = [word for run in runs if run[2] >= k.SHORTEST_RUN for word in run]
+        copied = runs(self.sections[k.EMIT_COUNT])
+        self.sections[k.EMIT_COUNT] = [word for run in copied if run[2] >= k.SHORTEST_RUN for word in run]
         self.sections[k.EMIT_CELL] = [
             word
-            for column, cell, length in runs
+            for column, cell, length in copied
             if length < k.SHORTEST_RUN
             for i in range(length)
             for word in (column + i, cell + i)
         ]
-        self.sections[k.EMIT_AGE] = [word for run in _runs(self.sections[k.EMIT_AGE]) for word in run]
-        self.sections[k.EMIT_LATEST] = _paired(self.sections[k.EMIT_LATEST], 2)
-        self.sections[k.EMIT_CIRCLE] = _paired(self.sections[k.EMIT_CIRCLE], 1)
+        self.sections[k.EMIT_AGE] = [word for run in runs(self.sections[k.EMIT_AGE]) for word in run]
+        self.sections[k.EMIT_RATIO] = arrays(self.sections[k.EMIT_RATIO], 4)
+        self.sections[k.EMIT_LATEST] = paired(self.sections[k.EMIT_LATEST])
         self.sections[k.GAP_MASKS] = self._gap_masks
-        self.sections[k.QUARTERS] = _quarters()
+        self.sections[k.QUARTERS] = quarters()
         self.sections[k.SIZES] = [
             k.FINGERPRINT,
             self._free["counts"],
@@ -218,12 +235,15 @@ class Tables:
             len(self.codebook.outbound) + 1,
             len(self.codebook.categories) + 1,
             int(self._flags > 0),
+            max(map(len, self._rhythm_cells), default=0),
         ]
         real_sections = {
             k.SPANS: self.spans_us,
             k.TEMPLATE: self.template,
             k.FACTORS: self.factors,
             k.LOGS: n_log_n(k.LOGS_UP_TO),
+            k.DECAYS: decay_table(),
+            k.RATIOS: arrays(self._ratios, 2),
         }
         words: list[int] = [0] * (2 * k.SECTIONS)
         reals: list[float] = []
@@ -238,19 +258,20 @@ class Tables:
         """What each code does: lanes first, instructions for the rest."""
         for code in range(len(self.codebook.entries)):
             counters, lasts = self._counters[code], self._lasts[code]
+            days, rhythms = self._days[code], self._rhythm_cells[code]
             for cell in counters[k.LANES :]:
-                self._admit[code].append((k.ADD_COUNT, cell, 0, ALWAYS))
-                self._expire[code] += [(window, (k.ADD_COUNT, cell, 0, ALWAYS)) for window in WINDOWED]
-            self._admit[code] += [(k.KEEP_LAST, cell, 0, ALWAYS) for cell in lasts[k.LANES :]]
-            keys = _padded(counters, k.DUMMY_COUNT) + _padded(lasts, k.DUMMY_REAL)
+                self._admit[code].append((k.ADD_COUNT, cell, 0))
+                self._leave[code].append((k.ADD_COUNT, cell, 0))
+            self._admit[code] += [(k.KEEP_LAST, cell, 0) for cell in lasts[k.LANES :]]
+            self._admit[code] += [(k.MARK_DAY, cell, 0) for cell in days[1:]]
+            keys = padded(counters, k.DUMMY_COUNTS) + padded(lasts, (k.DUMMY_REAL,) * k.LANES)
+            self._admit[code] += [(k.ADD_RHYTHM, cell, 0) for cell in rhythms[1:]]
             instructions = self.sections[k.INSTRUCTIONS]
             keys.append(len(instructions) // k.INSTRUCTION_WORDS)
-            instructions += chain.from_iterable(_together(sorted(self._admit[code])))
-            keys.append(len(instructions) // k.INSTRUCTION_WORDS)
-            keys.append(len(instructions) // k.INSTRUCTION_WORDS)
-            for window in range(len(self.spans_us)):
-                instructions += chain.from_iterable(work for at, work in self._expire[code] if at == window)
+            for work in (together(sorted(self._admit[code])), self._leave[code], self._lapse[code]):
+                instructions += chain.from_iterable(work)
                 keys.append(len(instructions) // k.INSTRUCTION_WORDS)
+            keys += [days[0] if days else k.DUMMY_DAYS, rhythms[0] if rhythms else k.NO_RHYTHM, 0, 0]
             self.sections[k.KEYS] += keys
 
     def _remember(self, key: tuple[object, ...], make: Callable[[], int]) -> int:
@@ -311,13 +332,12 @@ class Tables:
         events: EventSet,
         cell: int,
         operand: int = 0,
-        *,
-        span: int = ALWAYS,
-        expires: Sequence[int] = (),
+        undone: list[list[Instruction]] | None = None,
     ) -> int:
         for code in self.codes(events):
-            self._admit[code].append((operation, cell, operand, span))
-            self._expire[code] += [(window, (operation, cell, operand, span)) for window in expires]
+            self._admit[code].append((operation, cell, operand))
+            if undone is not None:
+                undone[code].append((operation, cell, operand))
         return cell
 
     @staticmethod
@@ -325,60 +345,3 @@ class Tables:
         if used == most:
             raise UsageError(f"features: more than {most} {what}; {most} is the most in one program, so select fewer")
         return used + 1
-
-
-def n_log_n(count: int) -> list[float]:
-    """The products n ln n for n from 0 to `count` - 1; 0 ln 0 is 0."""
-    return [0.0, *(n * math.log(n) for n in range(1, count))]
-
-
-def _padded(cells: list[int], dummy: int) -> list[int]:
-    lanes = cells[: k.LANES]
-    return lanes + [dummy] * (k.LANES - len(lanes))
-
-
-def _together(instructions: list[Instruction]) -> list[Instruction]:
-    """Instructions in order, with those for neighbouring flags made one."""
-    found: list[Instruction] = []
-    for operation, cell, operand, span in instructions:
-        if operation == k.ADD_FOLLOWED and found and found[-1][0] == operation and sum(found[-1][1:3]) == cell:
-            found[-1] = (operation, found[-1][1], found[-1][2] + operand, span)
-        else:
-            found.append((operation, cell, operand, span))
-    return found
-
-
-def _quarters() -> list[int]:
-    """Cosine and sine of the middle of each quarter of an hour, in fixed point; two's complement in 32 bits."""
-    angles = (np.arange(96) + 0.5) * (2 * np.pi / 96)
-    fixed = np.rint(np.stack([np.cos(angles), np.sin(angles)], axis=1) * k.HOUR_SCALE).astype(np.int32)
-    return [int(value) for value in fixed.ravel().view(np.uint32)]
-
-
-def _runs(outputs: list[int]) -> list[tuple[int, int, int]]:
-    """Outputs (column, cell) merged to (column, cell, length) where both are consecutive, so that one loop copies."""
-    merged: list[tuple[int, int, int]] = []
-    for column, cell in sorted(zip(outputs[::2], outputs[1::2], strict=True)):
-        if merged and (column, cell) == (merged[-1][0] + merged[-1][2], merged[-1][1] + merged[-1][2]):
-            merged[-1] = (*merged[-1][:2], merged[-1][2] + 1)
-        else:
-            merged.append((column, cell, 1))
-    return merged
-
-
-def _paired(outputs: list[int], width: int) -> list[int]:
-    """Outputs (source of `width` words, column, 0 or 1) merged to (source, column of 0, column of 1).
-
-    Different features may have one source (all empty lists are alike): each column then gets a place of its own.
-    """
-    merged: dict[tuple[int, ...], list[list[int]]] = {}
-    step = width + 2
-    for at in range(0, len(outputs), step):
-        *source, column, which = outputs[at : at + step]
-        pairs = merged.setdefault(tuple(source), [])
-        free = next((pair for pair in pairs if pair[which] == k.NO_COLUMN), None)
-        if free is None:
-            free = [k.NO_COLUMN, k.NO_COLUMN]
-            pairs.append(free)
-        free[which] = column
-    return [word for source, pairs in merged.items() for columns in pairs for word in (*source, *columns)]

@@ -27,6 +27,7 @@ from features.encoding import built_codebook, codebook_from_tree, codebook_to_tr
 from features.engines import DuckdbEngine, EngineMaker, Source, Window, bounded
 from features.events import US_PER_DAY, Codebook, Events
 from features.merging import all_merged, merged, since
+from features.narrow import NarrowEvents
 from features.permission import standing_digest
 from features.row_groups import GROUP_EVENTS, Part
 from features.segments import (
@@ -152,8 +153,9 @@ class Timeline:
 
     def _whole(self, holding: Holding) -> Events:
         columns = zip(*(read_part(self.folder, holding.segment, part) for part in holding.segment.parts), strict=True)
-        events = Events(0, holding.offsets(self.n_customers), *(np.concatenate(column) for column in columns))
-        return since(events, self.window.since_us)
+        whole = (np.concatenate(column) for column in columns)
+        narrow = NarrowEvents(0, holding.offsets(self.n_customers), holding.segment.clock, *whole)
+        return since(narrow, self.window.since_us)
 
     def _expired(self, holding: Holding) -> Longs:
         """(n_customers + 1,) events older than the window of the customers before each."""
@@ -171,8 +173,9 @@ class Timeline:
         if part is None:
             events = no_events(first, end - first)
         else:
+            segment = self.holdings[0].segment
             offsets = self._base_offsets[first : end + 1] - self._base_offsets[first]
-            events = Events(first, offsets, *read_part(self.folder, self.holdings[0].segment, part))
+            events = NarrowEvents(first, offsets, segment.clock, *read_part(self.folder, segment, part))
             if part.first_us < self.window.since_us:
                 events = since(events, self.window.since_us)
         return events if self._added is None else merged(events, sliced(self._added, first, end))

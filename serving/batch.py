@@ -18,6 +18,7 @@ import pyarrow as pa
 from contract.progress import Progress
 from contract.stages import Stages
 from features.demographic import Customers
+from features.spine import batch_spine
 from features.timeline import UNKNOWN_CUSTOMER, Timeline
 from serving.audience import Audience, AudiencePart
 from serving.parquet_joining import Piece
@@ -152,7 +153,8 @@ class BlockScorer:
         digest = hashlib.sha256()
         for texts in (part.ids, standing.reason.dictionary):
             digest.update("\0".join(texts.to_pylist()).encode())
-        known = self.customers.values[part.numbers[part.numbers != UNKNOWN_CUSTOMER]]
+        spine = batch_spine(part.numbers[part.numbers != UNKNOWN_CUSTOMER], self.stamp.as_of_us)
+        known = self.customers.values[self.customers.versions(spine)]
         reason = standing.reason.indices.fill_null(-1).to_numpy(zero_copy_only=False)
         for values in (part.values, part.numbers, known, standing.eligible, reason):
             digest.update(np.ascontiguousarray(values).tobytes())

@@ -56,6 +56,11 @@ class Outputs:
         return isinstance(self.place, PostgresAddress) or self.place.suffix in DATABASES
 
     @property
+    def beside(self) -> Path:
+        """The scores' file, or with a database the name of one, beside whose name further files are written."""
+        return self.work.with_suffix(".parquet") if self.database else self.work
+
+    @property
     def engagement(self) -> Path:
         """The file of the engagement preferences."""
         return self.work.with_name(f"{self.work.stem}.engagement{self.work.suffix}")

@@ -19,6 +19,7 @@ from serving.exploration import EXPLORE, INELIGIBLE, PLAN, Decision, Design, Ran
 from serving.forecast import baselines, forecast
 from serving.hashing import Hashes, customer_hashes
 from serving.limits import Limits, require_feasible
+from serving.moments import moments_beside_plan, refusals_of
 from serving.plan_files import PlanResult, write_plan
 from serving.plan_report import PlanReport, report_of
 from serving.rounding import holds, total_gain
@@ -45,11 +46,11 @@ class Certified:
 
 
 def make_plan(scores: Path, out: Path, params: Params, limits: Limits, progress: Progress = silent) -> PlanResult:
-    """Plans the audience of `scores` and writes the plan, its propensities and its report, all three or none.
+    """Plans the audience of `scores` and writes the plan, its propensities and its report, all or none.
 
     Args:
         scores: what `channelwise score` wrote, Parquet or CSV.
-        out: the plan; .csv or .parquet. Beside it NAME.propensities.SUFFIX and NAME.json.
+        out: the plan; .csv or .parquet. Beside it NAME.propensities.SUFFIX, NAME.moments.SUFFIX and NAME.json.
         params: shares of holdout and exploration, seed, channels and how certain intervals are.
         limits: held exactly (`serving.limits.limits_of`).
         progress: told after each stage.
@@ -65,9 +66,11 @@ def make_plan(scores: Path, out: Path, params: Params, limits: Limits, progress:
     tie = customer_hashes(board.ids)
     chosen = choose(board, limits, tie, Randomness.of(params.planning, board.campaign_id or "", params.seed), params)
     progress("plan", 2, STAGES)
-    report = plan_report(board, chosen, limits, tie, params)
+    refusals = refusals_of(scores, board)
+    report = replace(plan_report(board, chosen, limits, tie, params), eligibility=refusals)
     progress("plan", 3, STAGES)
-    result = write_plan(out, board, chosen.decision, report)
+    with moments_beside_plan(out, scores, board, chosen.decision, refusals):
+        result = write_plan(out, board, chosen.decision, report)
     progress("plan", STAGES, STAGES)
     return result
 

@@ -16,6 +16,7 @@ from contract.params import Params
 from serving.board import Board
 from serving.demand import Floats
 from serving.dual import Prices
+from serving.eligibility_files import Refusals
 from serving.exploration import INELIGIBLE, PLAN, ROLES, Decision
 from serving.forecast import ASSUMPTIONS, Forecast
 from serving.limits import NO_CAPACITY, Limits
@@ -69,6 +70,7 @@ class PlanReport:
     """All figures of one plan; money in EUR, shares in [0, 1].
 
     value_eur, bound_eur and gap are those of the part that the plan decides; exploration and holdout are apart.
+    eligibility: what each rule refused in the scoring, None where the scores came without.
     """
 
     format: int
@@ -96,6 +98,7 @@ class PlanReport:
     evidence_share: dict[str, float]
     warnings: tuple[str, ...]
     assumptions: tuple[str, ...]
+    eligibility: Refusals | None = None
 
     def as_json(self) -> str:
         """The report as JSON with a stable order of keys."""

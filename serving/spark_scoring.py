@@ -29,7 +29,7 @@ from serving.scores import ENGAGEMENT_SCHEMA, SCORE_SCHEMA, Stamp
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-_BUNDLE, _VALUES, _REST = "bundle", "customers.npy", "block.json"
+_BUNDLE, _VALUES, _REST = "bundle", "customers.npz", "block.json"
 _PER_TASK: Final = 4
 """Parts that a task scores one after another, on average, before the driver takes them."""
 
@@ -59,7 +59,8 @@ def spark_mapped(
         suffix: of the files to be made.
     """
     block.scorer.bundle.save(folder / _BUNDLE)
-    np.save(folder / _VALUES, block.customers.values)
+    known = block.customers
+    np.savez(folder / _VALUES, values=known.values, offsets=known.offsets, from_us=known.from_us)
     rest = _Rest(
         timeline=str(block.timeline.folder),
         columns=block.customers.names,
@@ -104,10 +105,12 @@ def _block(folder: str) -> tuple[BlockScorer, str]:
     place = Path(folder)
     tree = json.loads((place / _REST).read_text(encoding="utf-8"))
     rest = _Rest(**{**tree, "stamp": Stamp(**tree["stamp"]), "columns": tuple(tree["columns"])})
+    with np.load(place / _VALUES) as kept:
+        known = Customers(rest.columns, kept["values"], kept["offsets"], kept["from_us"])
     block = BlockScorer(
         scorer=Scorer.of(load_bundle(place / _BUNDLE), rest.interval),
         timeline=open_timeline(Path(rest.timeline)),
-        customers=Customers(rest.columns, np.load(place / _VALUES, mmap_mode="r")),
+        customers=known,
         rule=Unasked(),
         costs=np.array(rest.costs),
         stamp=rest.stamp,

@@ -87,7 +87,7 @@ class FeatureRows:
         """(n_rows, n_features) of features that are no columns of the model."""
         nobody = DemographicEncoder(())
         other = replace(self.features, features=tuple(features), demographic=nobody, row_columns=())
-        unknown = Customers((), np.empty((self.timeline.n_customers, 0)))
+        unknown = Customers.unchanging((), np.empty((self.timeline.n_customers, 0)))
         return other.matrix(self.timeline, spine, unknown, threads=self.threads)
 
     def to_json(self) -> str:

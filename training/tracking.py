@@ -19,6 +19,7 @@ from contract.errors import ArtefactError, RefusedError, UsageError
 from contract.files import storage_errors
 from contract.params import Params
 from models.bundle import Bundle, load_bundle
+from models.champion import point_to, pointer_file
 from training.card import card_text
 from training.pipeline import TrainingResult
 
@@ -30,6 +31,7 @@ EXPERIMENT: Final = "channelwise"
 CHAMPION, CHALLENGER = "champion", "challenger"
 _PREVIOUS: Final = "channelwise.previous"
 _BUNDLE: Final = "bundle"
+_PREFIX: Final = "channelwise-"
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ def default_registry(folder: Path | None = None) -> str:
 
 def registered_name(objective: str) -> str:
     """The registered model of an objective: each has its own champion."""
-    return f"channelwise-{objective}"
+    return f"{_PREFIX}{objective}"
 
 
 def track(result: TrainingResult, folder: Path, params: Params, profile: str, registry: str | None) -> Tracked:
@@ -133,6 +135,7 @@ def rollback_version(registry: str | None, objective: str) -> str:
             raise RefusedError(f"{uri}: '{name}' had no champion before {current or 'any'}; nothing to go back to")
         back = before[-1]
         client.set_registered_model_alias(name, CHAMPION, str(back))
+        _point(client, name, back)
         client.set_registered_model_tag(name, _PREVIOUS, json.dumps(before[:-1]))
         client.set_model_version_tag(name, str(current), "channelwise.left", "rolled back by hand")
         return f"{name} version {back} is the champion again, in place of {current}"
@@ -144,8 +147,21 @@ def _crown(client: "MlflowClient", name: str, version: int, reason: str) -> None
         client.set_registered_model_tag(name, _PREVIOUS, json.dumps([*_previous(client, name), former]))
     client.set_registered_model_alias(name, CHAMPION, str(version))
     client.set_model_version_tag(name, str(version), "channelwise.reason", reason)
+    _point(client, name, version)
     if _aliased(client, name, CHALLENGER) == version:
         client.delete_registered_model_alias(name, CHALLENGER)
+
+
+def _point(client: "MlflowClient", name: str, version: int) -> None:
+    """Where the registry is a file, a pointer beside it names the champion's bundle, for those without MLflow."""
+    uri = client.tracking_uri
+    if not uri.startswith("sqlite:///"):
+        return
+    found = client.get_model_version(name, str(version))
+    if found.run_id is None:
+        raise ArtefactError(f"{name} version {version}: has no run; train again")
+    pointer = pointer_file(Path(uri.removeprefix("sqlite:///")).absolute().parent, name.removeprefix(_PREFIX))
+    point_to(pointer, _downloaded(client, found.run_id), found.tags.get("model_version", ""))
 
 
 def _previous(client: "MlflowClient", name: str) -> list[int]:

@@ -39,12 +39,15 @@ def main(folder: Path, customers: int, events: int, threads: int, suffix: str) -
     size = params.resources.block_customers
     outputs = Outputs.of(folder / f"scores{suffix}")
     number_customers(source.connection, work.timeline.ids)
+    ids = work.timeline.ids.to_pylist()
+    rule = Eligibility(source.connection, params, AS_OF, CAMPAIGN, audience=ids)
+    gathered = time.process_time() - cpu
     with workshop(outputs.work) as hidden:
         block = BlockScorer(
             scorer=scorer,
             timeline=work.timeline,
             customers=customers_of(scorer.features, source, work.timeline),
-            rule=Eligibility(source.connection, params, AS_OF),
+            rule=rule,
             costs=np.array([params.channels[name].unit_cost for name in params.outbound]),
             stamp=Stamp(CAMPAIGN, work.timeline.window.until_us, model.model_version),
             category=category_of(work.timeline.codebook, CAMPAIGN),
@@ -61,6 +64,7 @@ def main(folder: Path, customers: int, events: int, threads: int, suffix: str) -
         "events": work.timeline.n_events,
         "cpu_s": time.process_time() - cpu,
         "wall_s": time.perf_counter() - wall,
+        "eligibility_cpu_s": gathered,
         "loop_cpu_s": time.process_time() - before,
         "loop_wall_s": time.perf_counter() - began,
         "bytes": outputs.work.stat().st_size,

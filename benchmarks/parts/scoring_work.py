@@ -88,6 +88,7 @@ def tables(work: Work, params: Params) -> Tables:
         SET TimeZone = 'UTC';
         CREATE VIEW customers AS SELECT printf('%09d', range) AS customer_id, 1940 + range % 60 AS birth_year
             FROM range({customers});
+        CREATE VIEW customer_history AS SELECT NULL::VARCHAR AS customer_id, NULL::TIMESTAMP AS valid_from WHERE false;
         CREATE VIEW campaigns AS SELECT name AS campaign_id, name AS category, NULL::VARCHAR AS type
             FROM (VALUES {named}) named(name);
         CREATE VIEW interactions AS SELECT printf('%09d', customer) AS customer_id,

@@ -16,9 +16,10 @@ from contract.intake import Intake, open_data
 from contract.params import Params
 from contract.progress import Progress
 from features.engines import DuckdbEngine, EngineMaker
+from features.events import Codebook
 from features.export import write_customer_features
 from features.growth import append_events
-from features.matrix import FeatureSet, learn_features
+from features.matrix import learn_features
 from features.sweep import prepare
 from features.timeline import Timeline, build_timeline
 
@@ -65,18 +66,18 @@ def timeline_of(
     intake: Intake,
     params: Params,
     progress: Progress,
-    features: FeatureSet | None,
+    codebook: Codebook | None,
     *,
     engine: EngineMaker = DuckdbEngine,
     beside: str | None = None,
 ) -> Iterator[Timeline]:
-    """The timeline of an intake in a folder that goes when the job ends; coded as `features`, if given.
+    """The timeline of an intake in a folder that goes when the job ends; its codes continue the codebook, if given.
 
     beside: where that folder is made, the temporary folder by default.
     """
     compiled(progress, prepare)
     with tempfile.TemporaryDirectory(prefix="channelwise-", dir=beside) as folder:
-        target, codebook = Path(folder).resolve() / TIMELINE, features.codebook if features else None
+        target = Path(folder).resolve() / TIMELINE
         yield build_timeline(intake, params, target, codebook=codebook, progress=progress, engine=engine)
 
 

@@ -27,6 +27,7 @@ from models.forest import prepare
 from serving.audience import Audience
 from serving.batch import WRITING, Asked, BlockScorer, Counts, Made, by_threads, write_scores
 from serving.eligibility import Eligibility
+from serving.eligibility_files import Beside, Refusals, eligibility_beside
 from serving.outputs import Outputs
 from serving.part_files import PartFiles, workshop
 from serving.scorer import Scorer
@@ -38,7 +39,11 @@ AUDIENCE: Final = "audience.parquet"
 
 @dataclass(frozen=True)
 class ScoreRequest:
-    """What to score: an audience file, for a campaign, at a moment (UTC), into `out`; engine: what sorts and scores."""
+    """What to score: an audience file, for a campaign, at a moment (UTC), into `out`.
+
+    planned: earlier plans whose contacts count until they are sent. all_reasons: whether every refusal is named.
+    engine: what sorts and scores.
+    """
 
     data: Place
     audience: Path
@@ -46,6 +51,8 @@ class ScoreRequest:
     as_of: datetime
     out: Place
     quarantine: Path | None
+    planned: tuple[Path, ...] = ()
+    all_reasons: bool = False
     engine: str = DUCKDB
 
 
@@ -63,6 +70,8 @@ class ScoreSummary:
     """What a scoring found; `notes` are the remarks of the checks."""
 
     outputs: Outputs
+    eligibility: Beside
+    refusals: Refusals
     counts: Counts
     cost: Cost
     eligible: dict[str, int]
@@ -110,13 +119,22 @@ def run_score(
     scorer = Scorer.of(bundle, params.planning.interval)
     stages = Stages(thread_time)
     scratch = None if request.engine == DUCKDB else params.spark.scratch
+    rule = Eligibility(
+        intake.connection,
+        params,
+        request.as_of,
+        request.campaign_id,
+        planned=request.planned,
+        audience=_audience_ids(intake),
+    )
+    size = params.resources.block_customers
     with (
         engine_called(request.engine, params) as maker,
-        timeline_of(intake, params, progress, scorer.features, engine=maker, beside=scratch) as timeline,
+        timeline_of(intake, params, progress, scorer.features.codebook, engine=maker, beside=scratch) as timeline,
+        eligibility_beside(outputs.beside, rule, size, progress, request.all_reasons) as refusals,
         workshop(outputs.work) as folder,
     ):
-        block = _block_scorer(scorer, timeline, intake, request, category, params, stages)
-        size = params.resources.block_customers
+        block = _block_scorer(scorer, timeline, intake, rule, request, category, params, stages)
         audience = Audience.sorted_into(folder / AUDIENCE, intake.connection, size)
         files = PartFiles(folder, outputs.targets(folder), _key(block, params))
         began = perf_counter()
@@ -126,6 +144,8 @@ def run_score(
             outputs.deliver(folder)
     return ScoreSummary(
         outputs=outputs,
+        eligibility=Beside.of(outputs.beside),
+        refusals=refusals,
         counts=block.counts,
         cost=Cost(dict(stages.seconds), perf_counter() - began, params.threads),
         eligible=dict(zip(params.outbound, block.counts.eligible.tolist(), strict=True)),
@@ -151,6 +171,7 @@ def _block_scorer(
     scorer: Scorer,
     timeline: Timeline,
     intake: Intake,
+    rule: Eligibility,
     request: ScoreRequest,
     category: str | None,
     params: Params,
@@ -160,7 +181,7 @@ def _block_scorer(
         scorer=scorer,
         timeline=timeline,
         customers=scorer.features.demographic.table(intake, timeline),
-        rule=Eligibility(intake.connection, params, request.as_of),
+        rule=rule,
         costs=np.array([params.channels[name].unit_cost for name in params.outbound]),
         stamp=Stamp(request.campaign_id, kept_window(request.as_of, params).until_us, scorer.bundle.model_version),
         category=category_of(timeline.codebook, category),
@@ -173,6 +194,12 @@ def _key(block: BlockScorer, params: Params) -> str:
     settings = params.model_dump(mode="json", exclude={"threads"})
     known = [block.timeline.fingerprint, vars(block.stamp), block.category, block.customers.names, settings]
     return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
+
+
+def _audience_ids(intake: Intake) -> list[str]:
+    rows = intake.connection.sql("SELECT customer_id FROM audience ORDER BY customer_id").to_arrow_table()
+    ids: list[str] = rows["customer_id"].to_pylist()
+    return ids
 
 
 def _require_channels(bundle: Bundle, params: Params) -> None:

@@ -11,7 +11,11 @@ from contract.intake import open_data
 from contract.params import Params
 from contract.progress import Progress
 from contract.report import CheckReport
+from contract.stored import EVENTS, is_store
+from features.events import Codebook
 from features.matrix import FeatureSet
+from features.sqlite_store import SqliteStore
+from models.bundle import Bundle
 from training.pipeline import ProfileName, TrainingResult, train
 from training.tracking import FOLDER, Tracked, champion_bundle, track
 
@@ -49,8 +53,7 @@ def run_train(
     """
     intake = open_data(request.data, params, as_of=request.as_of, quarantine=request.quarantine, now=now)
     champion = champion_bundle(request.registry, params.objective, params.threads)
-    known = FeatureSet.from_json(champion.manifest.features) if champion else None
-    with timeline_of(intake, params, progress, known) as timeline:
+    with timeline_of(intake, params, progress, _codebook(request.data, champion, params)) as timeline:
         result = train(
             intake,
             timeline,
@@ -65,3 +68,14 @@ def run_train(
         result.bundle.save(bundle)
         tracked = track(result, bundle, params, request.profile, request.registry)
     return TrainSummary(result, tracked, intake.report)
+
+
+def _codebook(data: Place, champion: Bundle | None, params: Params) -> Codebook | None:
+    """The numbers of codes that must stay: a store's, so that the model can serve from it, or else the champion's."""
+    if isinstance(data, Path) and is_store(data):
+        store = SqliteStore(data / EVENTS, params)
+        try:
+            return store.codebook
+        finally:
+            store.close()
+    return FeatureSet.from_json(champion.manifest.features).codebook if champion else None

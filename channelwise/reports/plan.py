@@ -1,6 +1,7 @@
 """What a plan says, on the terminal; plans nothing."""
 
 from channelwise.console import say, show_table, warn
+from channelwise.reports.eligibility import show_refusals
 from serving.forecast import Forecast
 from serving.plan_files import PlanResult
 from serving.plan_report import PlanReport
@@ -18,6 +19,8 @@ def show_plan(result: PlanResult) -> None:
     excluded = [(reason, f"{count:,}") for reason, count in report.excluded.items()]
     if excluded:
         show_table("Customers whom no channel may reach", ("reason", "customers"), excluded[:10])
+    if report.eligibility is not None:
+        show_refusals(report.eligibility)
     say(
         f"Certified: the planned part is worth {report.value_eur:,.2f} EUR net, and no plan within the limits is worth "
         f"more than {report.bound_eur:,.2f} EUR (gap {report.gap:.4%}, {report.method})."

@@ -3,6 +3,7 @@
 from channelwise.console import say, show_table
 from channelwise.jobs.score import ScoreSummary
 from channelwise.reports.check import warn_of_quarantine
+from channelwise.reports.eligibility import show_refusals
 
 
 def show_scores(summary: ScoreSummary) -> None:
@@ -22,8 +23,10 @@ def show_scores(summary: ScoreSummary) -> None:
         say(f"{counts.no_history:,} customers have no history: scored from what else is known of them.")
     if counts.kept:
         say(f"{counts.kept:,} customers had been scored by a run that was stopped: checked and kept.")
+    show_refusals(summary.refusals)
     _show_cost(summary)
     say(str(summary.outputs))
+    say(f"Eligibility: {summary.eligibility.rows}")
 
 
 def _show_cost(summary: ScoreSummary) -> None:

@@ -36,6 +36,17 @@ def score(
     ] = None,
     registry: Registry = None,
     engine: Annotated[str, typer.Option("--engine", help="What sorts and scores: duckdb or spark.")] = "duckdb",
+    planned: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--planned",
+            metavar="FILE",
+            help="An earlier plan whose contacts count in contact policies until they are sent; may be repeated.",
+        ),
+    ] = None,
+    all_reasons: Annotated[
+        bool, typer.Option("--all-reasons", help="Name every rule that refuses, in NAME.eligibility.SUFFIX.")
+    ] = False,
     quarantine: Quarantine = DEFAULT_QUARANTINE,
     params: ParamsFiles = None,
     assignments: Assignments = None,
@@ -48,7 +59,17 @@ def score(
     from channelwise.reports.scores import show_scores
 
     settings = read_params(params, assignments)
-    request = ScoreRequest(read_data(data), audience, campaign, read_time(as_of), read_data(out), quarantine, engine)
+    request = ScoreRequest(
+        read_data(data),
+        audience,
+        campaign,
+        read_time(as_of),
+        read_data(out),
+        quarantine,
+        tuple(planned or ()),
+        all_reasons,
+        engine,
+    )
     with progress_bars() as progress:
         summary = run_score(request, serving_bundle(model, registry, settings), settings, progress, now=now())
     show_scores(summary)

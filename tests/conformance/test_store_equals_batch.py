@@ -16,7 +16,8 @@ from features.event_store import Interaction
 from features.events import Codebook
 from features.histories import EMPTY, events_of
 from features.matrix import learn_features
-from features.online import OnlineFeatures, Use
+from features.online import OnlineFeatures
+from features.permission import Use
 from features.spine import candidates
 from features.timeline import build_timeline
 from tests.adapters.event_stores import KINDS_OF_STORE, delivered, store_opener

@@ -103,8 +103,20 @@ STEPS = EventSet("steps", "own steps", ("visited", "purchased", "chatted"))
         ),
         (g.Streak(STEPS, EventSet("bought", "purchases", ("purchased",))), g.Followed(STEPS, STEPS, 7, 365.0)),
         (g.Count(EventSet("any", "interactions"), 365.0), g.Tenure(), g.Calendar("hour")),
+        tuple(
+            feature
+            for events in (STEPS, STEPS.on("web"), STEPS.on("web", "app", called="online"))
+            for feature in (g.ActiveDays(events, 28), g.HourMean(events), g.GapSpread(events), g.First(events))
+        ),
     ],
-    ids=["one cell, many names", "more than the lanes hold", "relative everything", "overlapping sets", "all events"],
+    ids=[
+        "one cell, many names",
+        "more than the lanes hold",
+        "relative everything",
+        "overlapping sets",
+        "all events",
+        "many days and rhythms",
+    ],
 )
 @pytest.mark.parametrize("seed", [1, 2])
 def test_features_beyond_the_default_equal_sql(features: tuple[g.Feature, ...], seed: int) -> None:

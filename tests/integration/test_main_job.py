@@ -1,5 +1,6 @@
 """The main job on a small simulated retailer, by the commands that a user types: tables in, plan out."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -138,6 +139,55 @@ def test_csv_says_the_same_as_parquet(shop, scores, tmp_path):
     assert list(table.columns) == SCORE_COLUMNS.split()
     np.testing.assert_allclose(table["uplift"], scores["uplift"], rtol=1e-12)
     assert (tmp_path / "scores.engagement.csv").exists()
+
+
+POLICY = """
+eligibility:
+  zone: Europe/Berlin
+  suppression: {robinson: {file: FOLDER/robinson.csv}}
+  windows: {gap: {contacts: 1, hours: 48}, month: {contacts: 4, days: 28}}
+  quiet: {email: {hours: ["21:00-08:00"]}, push: {hours: ["00:00-12:00"], days: [sun]}}
+  exclusions: {first: {after: [next], days: 10, refuse: [next]}}
+"""
+
+
+def test_declared_rules_refuse_with_a_reason_and_planned_contacts_count(shop, scores, tmp_path):
+    listed = sorted(scores["customer_id"].unique())[:3]
+    (tmp_path / "robinson.csv").write_text("\n".join(["customer_id", *listed]) + "\n")
+    (tmp_path / "policy.yaml").write_text(POLICY.replace("FOLDER", str(tmp_path)).replace("next", shop.campaign))
+    words = ("--params", tmp_path / "policy.yaml", "--registry", shop.registry)
+    first, plan = tmp_path / "first.parquet", tmp_path / "plan.parquet"
+    ran = run_command("score", *shop.words, "--out", first, *words)
+    assert ran.code == 0, ran.err
+    assert "suppression.robinson" in ran.out
+    ran = run_command("plan", "--scores", first, "--out", plan, *words[:2])
+    assert ran.code == 0, ran.err
+    counts = {each["rule"]: each for each in json.loads(plan.with_suffix(".json").read_text())["eligibility"]["rules"]}
+    assert counts["suppression.robinson"]["all"] == len(listed) * len(PARAMS.outbound)
+    planned = pd.read_parquet(plan).dropna(subset="channel")
+    moments = pd.read_parquet(tmp_path / "plan.moments.parquet")
+    assert moments[["customer_id", "channel"]].values.tolist() == planned[["customer_id", "channel"]].values.tolist()
+    assert (moments["earliest_at"] >= planned["as_of"].iloc[0]).all()
+    second = tmp_path / "second.parquet"
+    ran = run_command("score", *shop.words, "--out", second, "--planned", plan, "--all-reasons", *words)
+    assert ran.code == 0, ran.err
+    before, after = pd.read_parquet(first), pd.read_parquet(second)
+    mine = after["customer_id"].isin(planned["customer_id"])
+    assert not after.loc[mine, "eligible"].any()
+    pd.testing.assert_frame_equal(before[~mine], after[~mine])
+    rules = pd.read_parquet(tmp_path / "second.eligibility.parquet").loc[mine, "refused_by"]
+    assert rules.str.contains("windows.gap").all()
+    assert rules.str.contains("exclusions.first").all()
+
+
+def test_undeclared_rules_change_nothing_and_missing_lists_are_refused(shop, scores, tmp_path):
+    beside = pd.read_parquet(shop.data.parent / "scores.eligibility.parquet")
+    assert (beside["earliest_at"].notna() == scores["eligible"]).all()
+    assert beside["earliest_at"].dropna().eq(scores["as_of"].iloc[0]).all()
+    words = ("--set", f"eligibility.suppression.gone={{file: {tmp_path}/gone.csv}}", "--registry", shop.registry)
+    ran = run_command("score", *shop.words, "--out", tmp_path / "s.csv", *words)
+    assert (ran.code, "gone.csv is not there" in ran.err) == (3, True), ran.err
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_plan_holds_every_limit_and_names_everybody_once(shop, scores, tmp_path):

@@ -77,7 +77,7 @@ def test_a_duckdb_file_holds_both_tables_and_keeps_what_else_it_has(scored, tmp_
         found = [rows_of(connection.sql(f"FROM {name}").to_arrow_table()) for name in ("scores", "engagement")]
         assert connection.execute("FROM mine").fetchall() == [(1,)]
     assert found == both(scored.scores)
-    assert [path.name for path in tmp_path.iterdir()] == [out.name]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [out.name, "s.eligibility.json", "s.eligibility.parquet"]
 
 
 def test_a_postgres_database_holds_both_tables(scored, postgres, tmp_path, monkeypatch):
@@ -93,7 +93,7 @@ def test_a_postgres_database_holds_both_tables(scored, postgres, tmp_path, monke
             sorted(connection.execute(f"SELECT * FROM {name}".encode()).fetchall()) for name in ("scores", "engagement")
         ]
     assert found == both(scored.scores)
-    assert list(tmp_path.iterdir()) == []
+    assert {path.name.partition(".")[2] for path in tmp_path.iterdir()} == {"eligibility.json", "eligibility.parquet"}
 
 
 def test_a_table_of_other_columns_keeps_its_rows(scored, postgres, tmp_path, monkeypatch):

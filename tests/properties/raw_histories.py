@@ -35,6 +35,9 @@ CONSENTS = pd.DataFrame(
 )
 
 
+HISTORY = pd.DataFrame({"customer_id": pd.Series([], dtype="str"), "valid_from": pd.Series([], dtype="datetime64[us]")})
+
+
 @dataclass(frozen=True)
 class Shown:
     """Raw tables, and the moment up to which they are known; `connection` shows them as an intake does."""
@@ -43,6 +46,7 @@ class Shown:
     customers: pd.DataFrame
     as_of: datetime = START + timedelta(days=DAYS)
     consents: pd.DataFrame = field(default_factory=CONSENTS.copy)
+    customer_history: pd.DataFrame = field(default_factory=HISTORY.copy)
 
     @property
     def connection(self) -> duckdb.DuckDBPyConnection:
@@ -52,6 +56,7 @@ class Shown:
             ("customers", self.customers),
             ("campaigns", CAMPAIGNS),
             ("consents", self.consents),
+            ("customer_history", self.customer_history),
         ):
             connection.register("arriving", content)
             connection.execute(f"CREATE TABLE {name} AS FROM arriving")

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
+from unittest.mock import patch
 
 import numpy as np
 import numpy.typing as npt
@@ -10,11 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from contract.errors import UsageError
 from contract.loading import load_params
 from features import grammar as g
+from features import sweep as sweeping
+from features.blocks import sliced
 from features.catalogue import default_features
 from features.compiler import Program, compile_program
+from features.encoding import Clock
 from features.events import Codebook, EventCode, Events, Spine
+from features.narrow import NarrowEvents
 from features.sweep import split_rows, sweep
 from tests.conformance.hostile_histories import DAY, World, make_world, sorted_events
 
@@ -47,6 +53,16 @@ def same_bits(left: Array, right: Array) -> bool:
 
 def rows_of(spine: Spine, chosen: slice | npt.NDArray[np.intp]) -> Spine:
     return Spine(spine.customer[chosen], spine.as_of_us[chosen], spine.action[chosen], spine.category[chosen])
+
+
+def appended(spine: Spine, customer: int) -> Spine:
+    """The rows, and one about a customer at the end."""
+    return Spine(
+        np.append(spine.customer, customer),
+        np.append(spine.as_of_us, 0),
+        np.append(spine.action, np.int16(0)),
+        np.append(spine.category, np.int16(-1)),
+    )
 
 
 def columns(events: Events) -> tuple[npt.NDArray[np.int64], ...]:
@@ -238,3 +254,17 @@ def test_columns_beyond_the_features_are_left_alone() -> None:
     sweep(program, world.events, world.spine, wide)
     assert (wide[:, -3:] == -1).all()
     assert same_bits(np.ascontiguousarray(wide[:, :-3]), computed(program, world.events, world.spine))
+
+
+@settings(max_examples=20)
+@given(world=worlds, piece=st.integers(1, 120), data=st.data())
+def test_stored_events_swept_in_pieces_change_no_bit(world: World, piece: int, data: st.DataObject) -> None:
+    events, program = world.events, programmed(world.codebook)
+    last = events.first_customer + len(events.offsets) - 1
+    first = data.draw(st.integers(events.first_customer, last - 1))
+    stored = NarrowEvents(events.first_customer, events.offsets, Clock(0, 1), events.time_us, events.code, events.cents)
+    rows = rows_of(world.spine, np.flatnonzero(world.spine.customer >= first))
+    with patch.object(sweeping, "CACHED_EVENTS", piece):
+        assert same_bits(computed(program, sliced(stored, first, last), rows), computed(program, events, rows))
+        with pytest.raises(UsageError, match=f"customer {last} is not among the events given"):
+            computed(program, stored, appended(rows, last))

@@ -4,12 +4,15 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from contract.loading import load_params
 from features.demographic import fit_demographic
+from features.permission import PERMITTED, permit, uses
 from features.spine import decision_spine
 from features.timeline import build_timeline
-from tests.properties.raw_histories import START, raw_history
+from tests.properties.raw_histories import DAY_US, START, START_US, raw_history
 
 PARAMS = load_params(assignments=["tables.customers.features=[income]", "objective=inform"])
 SHOWN = raw_history(PARAMS, 1, 400)
@@ -90,3 +93,31 @@ def test_without_tracking_no_opened_message_answers(tmp_path):
 
     assert answered() > 0
     assert answered(("c5", None, day(0), True, "tracking")) == 0
+
+
+@settings(max_examples=30)
+@given(seed=st.integers(0, 2**32 - 1), rows=st.integers(0, 12))
+def test_customer_by_customer_says_what_the_rows_say(seed, rows):
+    rng = np.random.default_rng(seed)
+    customers, channels = [f"c{i}" for i in range(4)], ["email", "sms", None]
+    said = [
+        (
+            str(rng.choice(customers)),
+            channels[rng.integers(3)],
+            day(int(rng.integers(0, 5))),
+            bool(rng.integers(2)),
+            str(rng.choice(["profiling", "tracking"])),
+        )
+        for _ in range(rows)
+    ]
+    connection = SHOWN.with_consents(*said).opened().connection
+    permit(connection, START_US + 60 * DAY_US)
+    found = uses(connection, list(PARAMS.channels))
+    shown = set(connection.sql(f"SELECT customer_id, channel, kind, occurred_at FROM {PERMITTED}").fetchall())
+    for row in connection.sql("SELECT customer_id, channel, kind, occurred_at FROM interactions").fetchall():
+        customer, channel, kind, _ = row
+        if customer not in customers:
+            continue
+        use = found.of(customer)
+        may = use.profiling and (kind != "opened" or use.opened_on is None or channel in use.opened_on)
+        assert may == (row in shown)

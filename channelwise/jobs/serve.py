@@ -1,0 +1,164 @@
+"""The job that serves: puts store, model and HTTP together, and runs until it is told to end."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TextIO
+
+from contract.delivery import Place
+from contract.errors import UsageError
+from contract.intake import open_data
+from contract.params import Params
+from contract.progress import Progress
+from contract.stored import DECISIONS, EVENTS, is_store
+from features.event_store import EventStore
+from features.matrix import FeatureSet
+from features.sqlite_store import SqliteStore
+from models.bundle import Bundle, load_bundle
+from models.champion import champion_folder
+from serving.decision_log import DecisionLog
+from serving.eligibility import Eligibility
+from serving.http.api import routes_of
+from serving.http.application import Application, Bounds
+from serving.http.keys import Keys
+from serving.http.metrics import Metrics
+from serving.http.server import run_server
+from serving.http.service import Served, Service, microseconds
+from serving.live import LiveModel, open_shop
+from serving.store import SMALL_TABLES, make_store, remove_erased, renew_tables
+
+
+@dataclass(frozen=True)
+class ServeRequest:
+    """What to serve, from where, to whom.
+
+    data: tables that a new store begins with, and that an existing one takes its customers, consents and campaigns
+    from; store: the folder of the store; model: a bundle's folder, or the file that points to the champion's.
+    """
+
+    data: Place | None
+    store: Path
+    model: Path
+    keys: Keys
+    host: str
+    port: int
+
+
+class ModelWatch:
+    """Looks whether another bundle is to be served than the one read last."""
+
+    def __init__(self, model: Path, threads: int) -> None:
+        self._model, self._threads = model, threads
+        self._seen: tuple[Path, int] | None = None
+
+    def newer(self) -> Bundle | None:
+        """The bundle to serve, None where it is the one read last.
+
+        Raises:
+            ArtefactError: it is damaged.
+            UsageError: nobody was promoted.
+        """
+        folder = self._model if self._model.is_dir() else champion_folder(self._model)
+        if folder is None:
+            raise UsageError(
+                f"{self._model}: no champion was promoted; run `channelwise train` first, or give --model DIR"
+            )
+        manifest = folder / "bundle.json"
+        seen = (folder, manifest.stat().st_mtime_ns if manifest.exists() else 0)
+        if seen == self._seen:
+            return None
+        # Remembered before it is read: a damaged bundle is refused once, not at every look.
+        self._seen = seen
+        return load_bundle(folder, self._threads)
+
+
+def run_serve(
+    request: ServeRequest, params: Params, progress: Progress, *, clock: Callable[[], datetime], say: TextIO
+) -> None:
+    """Serves until SIGTERM or SIGINT.
+
+    Raises:
+        UsageError: there is no key, no model, or neither store nor data.
+        DataError: the data that a new store was to begin with cannot be used.
+    """
+    if not request.keys.keys:
+        raise UsageError("there is no key, so nobody could ask; make one: channelwise keys add NAME --scope score")
+    watch = ModelWatch(request.model, params.threads)
+    bundle = watch.newer()
+    assert bundle is not None
+    _prepare_store(request, bundle, params, progress, clock())
+    log = DecisionLog(request.store / DECISIONS)
+    remove_erased(request.store, log)
+    store = SqliteStore(request.store / EVENTS, params, durability=params.serving.durability)
+    try:
+        service = _service(request, bundle, params, store, log, clock)
+        metrics = Metrics()
+        routes = routes_of(service, metrics, version("channelwise"))
+        application = Application(routes, request.keys, _bounds(params), metrics, log_all=params.serving.log_requests)
+        asyncio.run(
+            run_server(
+                application,
+                service,
+                watch.newer,
+                host=request.host,
+                port=request.port,
+                watch_seconds=params.serving.watch_seconds,
+                say=say,
+            )
+        )
+    finally:
+        store.close()
+        log.close()
+
+
+def _prepare_store(request: ServeRequest, bundle: Bundle, params: Params, progress: Progress, now: datetime) -> None:
+    """A new store from the data, or an existing one with customers, consents and campaigns as the data have them."""
+    exists = is_store(request.store)
+    if request.data is None and not exists:
+        raise UsageError(f"{request.store}: there is no store yet; give --data DIR, the tables that it begins with")
+    if request.data is None:
+        return
+    if exists:
+        intake = open_data(request.data, params, as_of=now, quarantine=None, tables=SMALL_TABLES, now=now)
+        renew_tables(request.store, intake)
+        return
+    intake = open_data(request.data, params, as_of=now, quarantine=None, now=now)
+    codebook = FeatureSet.from_json(bundle.manifest.features).codebook
+    make_store(request.store, intake, params, codebook=codebook, progress=progress)
+
+
+def _service(
+    request: ServeRequest,
+    bundle: Bundle,
+    params: Params,
+    store: EventStore,
+    log: DecisionLog,
+    clock: Callable[[], datetime],
+) -> Service:
+    now_us = microseconds(clock())
+    shop = open_shop(request.store, params)
+    model = LiveModel(bundle, params, store, shop, now_us)
+    return Service(
+        params=params,
+        store=store,
+        log=log,
+        shop=shop,
+        served=Served(model, now_us),
+        rule=Eligibility(shop.connection, params, clock()),
+        clock=lambda: microseconds(clock()),
+    )
+
+
+def _bounds(params: Params) -> Bounds:
+    serving = params.serving
+    return Bounds(
+        body_bytes=round(serving.body_mb * 1e6),
+        body_seconds=serving.body_seconds,
+        waiting_customers=serving.waiting_customers,
+        wait_seconds=serving.wait_seconds,
+        per_second=serving.requests_per_second,
+        burst=serving.burst_requests,
+    )

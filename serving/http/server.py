@@ -1,0 +1,118 @@
+"""Runs the application on a socket until it is told to end, and takes up a model that was promoted meanwhile.
+
+One process answers on one event loop. Several of them may share a Redis store on several machines, and an SQLite store
+on one.
+"""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable
+from typing import Final, TextIO
+
+from granian.constants import HTTPModes, Interfaces
+from granian.server.embed import Server
+
+from contract.errors import ChannelwiseError, UsageError
+from models.bundle import Bundle
+from serving.http.application import Application
+from serving.http.service import Service
+
+DRAIN_SECONDS: Final = 10.0
+"""How long requests that were taken may go on once the server was told to end."""
+
+_STEP_SECONDS: Final = 0.02
+
+Newer = Callable[[], "Bundle | None"]
+"""The bundle to serve, where it is another than when last asked. Called in a thread of its own."""
+
+
+async def run_server(
+    application: Application, service: Service, newer: Newer, *, host: str, port: int, watch_seconds: float, say: TextIO
+) -> None:
+    """Serve until SIGTERM or SIGINT, then let the requests that were taken end.
+
+    Args:
+        application: what answers.
+        service: what its routes ask; it takes up newer models.
+        newer: asked every `watch_seconds`.
+        host: where to listen.
+        port: where to listen.
+        watch_seconds: between two looks for a newer model.
+        say: told, on a line of its own, where the server listens, and each change of model.
+
+    Raises:
+        UsageError: the place to listen is taken, or not this machine's.
+    """
+    _refuse_taken(host, port)
+    server = Server(
+        application, address=host, port=port, interface=Interfaces.ASGI, http=HTTPModes.http1, websockets=False,
+        log_enabled=False,
+    )  # fmt: skip
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for each in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(each, ended.set)
+    serving = loop.create_task(server.serve())
+    watching = loop.create_task(_watch(service, newer, watch_seconds, say))
+    if await _listens(serving, host, port):
+        say.write(f"channelwise: serving {service.served.model.model_version} on http://{host}:{port}\n")
+        say.flush()
+    waiting = loop.create_task(ended.wait())
+    await asyncio.wait((serving, waiting), return_when=asyncio.FIRST_COMPLETED)
+    application.closing = True
+    watching.cancel()
+    waiting.cancel()
+    if not serving.done():
+        await _drained(application)
+        server.stop()  # type: ignore[no-untyped-call]
+    await serving
+
+
+async def _watch(service: Service, newer: Newer, seconds: float, say: TextIO) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            bundle = await asyncio.to_thread(newer)
+        except ChannelwiseError as error:
+            service.served.refused = str(error)
+            say.write(f"channelwise: the model offered was refused, the old one stays: {error}\n")
+            say.flush()
+            continue
+        if bundle is None or bundle.model_version == service.served.model.model_version:
+            continue
+        await asyncio.to_thread(service.take, bundle)
+        taken = service.served.refused is None
+        word = "now serving" if taken else "refused, the old one stays:"
+        say.write(f"channelwise: {word} {bundle.model_version if taken else service.served.refused}\n")
+        say.flush()
+
+
+def _refuse_taken(host: str, port: int) -> None:
+    try:
+        with socket.create_server((host, port)):
+            pass
+    except OSError as error:
+        raise UsageError(
+            f"--host {host} --port {port}: cannot be listened on ({error.strerror}); name another, or end who listens"
+        ) from error
+
+
+async def _listens(serving: "asyncio.Task[None]", host: str, port: int) -> bool:
+    """Waits until the server lets somebody in; False where it ended before."""
+    while not serving.done():
+        try:
+            _, writer = await asyncio.open_connection(host, port)
+        except OSError:
+            await asyncio.sleep(_STEP_SECONDS)
+        else:
+            writer.close()
+            return True
+    return False
+
+
+async def _drained(application: Application) -> None:
+    loop = asyncio.get_running_loop()
+    until = loop.time() + DRAIN_SECONDS
+    while application.desk.waiting and loop.time() < until:
+        await asyncio.sleep(_STEP_SECONDS)

@@ -1,0 +1,153 @@
+"""A model that answers about single customers now, from the event store; keeps nothing and chooses nobody."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from contract.errors import ArtefactError
+from contract.params import Params
+from contract.sources import literal, quoted
+from contract.stored import base_file
+from contract.tables import DATA_TABLES, SCHEMAS
+from features.demographic import Customers
+from features.event_store import EventStore
+from features.events import NO_CATEGORY
+from features.online import NO_CANDIDATE, Asked, OnlineFeatures
+from features.permission import Use, Uses, uses
+from features.spine import category_of
+from models.bundle import Bundle
+from serving.scorer import Scorer
+from serving.scores import Predictions
+
+TRANSACTIONAL: Final = "transactional"
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """A campaign as events know it."""
+
+    category: str | None
+    transactional: bool
+
+
+@dataclass(frozen=True)
+class Shop:
+    """What a store knows beside events: views of its small tables, customers' ids, and campaigns by id.
+
+    ids: (n_customers,) text, ascending.
+    """
+
+    connection: duckdb.DuckDBPyConnection
+    ids: pa.Array
+    campaigns: Mapping[str, Campaign]
+
+    def campaign(self, campaign_id: str | None) -> Campaign:
+        """The campaign; one of which nothing is known where the store has none of that id."""
+        return self.campaigns.get(campaign_id or "", NO_CAMPAIGN)
+
+
+NO_CAMPAIGN: Final = Campaign(None, False)
+
+
+def open_shop(folder: Path, params: Params) -> Shop:
+    """The small tables of a store, which hold accepted rows only and need no check.
+
+    Raises:
+        ArtefactError: a file is damaged or missing.
+    """
+    connection = duckdb.connect(config={"threads": params.threads})
+    connection.execute("SET TimeZone = 'UTC'")
+    try:
+        for table in DATA_TABLES:
+            connection.execute(f"CREATE VIEW {table} AS {_rows(folder, table)}")
+        ids = connection.sql("SELECT CAST(customer_id AS VARCHAR) AS id FROM customers ORDER BY 1").to_arrow_table()
+        rows = connection.sql("SELECT campaign_id, category, type FROM campaigns").fetchall()
+    except duckdb.Error as error:
+        raise ArtefactError(f"{folder}: the store's tables cannot be read ({error}); restore it from a copy") from error
+    campaigns = {name: Campaign(category, kind == TRANSACTIONAL) for name, category, kind in rows}
+    return Shop(connection, ids["id"].combine_chunks(), campaigns)
+
+
+def _rows(folder: Path, table: str) -> str:
+    """SQL of a base table as an intake shows it: times without a zone, in UTC; empty where the store has none."""
+    schema, path = SCHEMAS[table], base_file(folder, table)
+    if not path.exists():
+        return f"SELECT {', '.join(f'CAST(NULL AS {c.type}) AS {quoted(c.name)}' for c in schema.columns)} WHERE false"
+    times = ", ".join(
+        f"{quoted(c.name)} AT TIME ZONE 'UTC' AS {quoted(c.name)}" for c in schema.columns if c.type == "TIMESTAMP"
+    )
+    return f"SELECT * {f'REPLACE ({times})' if times else ''} FROM read_parquet({literal(str(path))})"  # noqa: S608
+
+
+class LiveModel:
+    """A bundle over a store and a shop. Making one computes what every request shares; answering changes nothing."""
+
+    def __init__(self, bundle: Bundle, params: Params, store: EventStore, shop: Shop, now_us: int) -> None:
+        """Make ready; compiles, so that no request waits for it.
+
+        Args:
+            bundle: what predicts.
+            params: those of its training.
+            store: where the events are; its codebook continues the bundle's.
+            shop: what is known beside events.
+            now_us: by when consents to profiling and tracking count, microseconds since 1970 UTC.
+
+        Raises:
+            ArtefactError: the bundle was trained on other channels than the parameters declare.
+            UsageError: the store's codebook does not continue the bundle's.
+        """
+        if bundle.manifest.outbound != params.outbound:
+            raise ArtefactError(
+                f"model {bundle.model_version}: was trained to choose among {', '.join(bundle.manifest.outbound)}; the "
+                f"parameters declare {', '.join(params.outbound)} as outbound; give the --params of its training"
+            )
+        self.bundle, self.scorer = bundle, Scorer.of(bundle, params.planning.interval)
+        customers: Customers = self.scorer.features.demographic.table_of(shop.connection, shop.ids, now_us)
+        self._uses: Uses = uses(shop.connection, list(params.channels))
+        ids = shop.ids.to_pylist()
+        self._store = store
+        self.shared = OnlineFeatures(self.scorer.candidates.shared, store, customers, ids)
+        self.own = OnlineFeatures(self.scorer.candidates.own, store, customers, ids)
+
+    @property
+    def model_version(self) -> str:
+        """Of the bundle."""
+        return self.bundle.model_version
+
+    def use(self, customer_id: str) -> Use:
+        """What of the customer's history may be used."""
+        return self._uses.of(customer_id)
+
+    def knows(self, customer_id: str) -> bool:
+        """Whether the shop has the customer."""
+        return self.shared.knows(customer_id)
+
+    def forget(self, customer_id: str) -> None:
+        """Hold nothing of the customer any more."""
+        self.shared.forget(customer_id)
+
+    def history(self, customer_id: str) -> bytes:
+        """The customer's events, as the store has them now."""
+        return self._store.history(customer_id)
+
+    def predict(
+        self, customer_ids: Sequence[str], histories: Sequence[bytes], as_of_us: int, campaign: Campaign
+    ) -> Predictions:
+        """What n customers will do, in their order, by these histories of theirs."""
+        category = NO_CATEGORY
+        if campaign.category is not None:
+            category = category_of(self.shared.codebook, campaign.category)
+        shared, own = [], []
+        for customer_id, history in zip(customer_ids, histories, strict=True):
+            use = self._uses.of(customer_id)
+            shared.append(self.shared.row_of(history, customer_id, Asked(as_of_us, NO_CANDIDATE, category, use)))
+            asked = Asked(as_of_us, self.scorer.candidates.actions, category, use)
+            own.append(self.own.row_of(history, customer_id, asked))
+        if len(shared) == 1:
+            return self.scorer.predict(shared[0], own[0])
+        return self.scorer.predict(np.concatenate(shared), np.concatenate(own))

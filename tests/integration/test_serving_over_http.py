@@ -1,0 +1,176 @@
+"""A real server on loopback: what it answers, what it keeps when it is killed, and a model that changes under it."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from contract.delivery import place_of
+from contract.intake import open_data
+from contract.loading import load_params
+from tests.adapters.command_line import run_apart, run_command
+from tests.adapters.http_server import Client, new_key, running
+from tests.adapters.workplace import AS_OF, SMALL_TRAINING, Workplace, succeeded
+
+BEFORE = "2026-10-31T10:00:00Z"
+
+
+@pytest.fixture(scope="module")
+def folder(trained: Workplace, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where a server of the trained retailer keeps its store and keys."""
+    return tmp_path_factory.mktemp("serving")
+
+
+@pytest.fixture(scope="module")
+def words(trained: Workplace, folder: Path) -> list[object]:
+    pointer = trained.registry_file.parent / "champions" / "sell.json"
+    return ["--data", trained.data, "--store", folder / "store", "--keys", folder / "keys.json", "--model", pointer,
+            "--as-of", AS_OF, "--set", "serving.watch_seconds=0.05"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def key(folder: Path) -> str:
+    return new_key(folder / "keys.json", "admin")
+
+
+@pytest.fixture(scope="module")
+def server(words: list[object], folder: Path, key: str) -> Iterator[Client]:
+    with running(folder, key, *words) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def customers(trained: Workplace) -> list[str]:
+    """Ids of customers, each test its own."""
+    ids: list[str] = pq.read_table(trained.data / "customers.parquet")["customer_id"].to_pylist()
+    return ids
+
+
+def bought(event_id: str, customer: str, value: float = 30.0, **more: object) -> dict[str, object]:
+    return {"event_id": event_id, "customer_id": customer, "occurred_at": BEFORE, "kind": "purchased",
+            "channel": "web", "value": value, **more}  # fmt: skip
+
+
+def test_health_and_document(server: Client) -> None:
+    status, health = server.ask("GET", "/health")
+    assert (status, health["status"], health["store"]) == (200, "ok", "ok")
+    status, document = server.ask("GET", "/openapi.json")
+    assert status == 200
+    assert {"/v1/scores", "/v1/interactions", "/v1/customers/{customer_id}", "/v1/models"} <= set(document["paths"])
+
+
+def test_scores_over_http_are_those_of_the_batch(server: Client, scored: Workplace) -> None:
+    table = pq.read_table(scored.scores).to_pylist()
+    ids = list(dict.fromkeys(row["customer_id"] for row in table))[:40]
+    status, answer = server.ask("POST", "/v1/scores", {"customers": ids, "campaign_id": scored.campaign})
+    assert status == 200
+    batch = {(row["customer_id"], row["channel"]): row for row in table}
+    for each in answer["customers"]:
+        for channel in each["channels"]:
+            row = batch[each["customer_id"], channel["channel"]]
+            for name in ("preference", "response", "uplift", "uplift_lower", "expected_value", "evidence"):
+                assert channel[name] == row[name], (each["customer_id"], channel["channel"], name)
+            assert each["response_no_contact"] == row["response_no_contact"]
+
+
+def test_an_event_counts_from_the_next_answer_on_and_once(server: Client, customers: list[str]) -> None:
+    customer = customers[0]
+    _, before = server.ask("GET", f"/v1/customers/{customer}")
+    asked = {"interactions": [bought("once", customer), bought("once", customer), bought("twice", customer, 31.0)]}
+    status, answer = server.ask("POST", "/v1/interactions", asked)
+    assert (status, answer["accepted"], answer["known"], answer["refused"]) == (200, 2, 1, [])
+    _, after = server.ask("GET", f"/v1/customers/{customer}")
+    assert after["events"] == before["events"] + 2
+    assert after["channels"]["web"]["own_steps"] == before["channels"].get("web", {"own_steps": 0})["own_steps"] + 2
+
+
+def test_what_breaks_the_contract_is_refused_by_name_and_the_rest_is_kept(server: Client, customers: list[str]) -> None:
+    asked = [
+        bought("good", customers[1]),
+        bought("kind", customers[1], kind="teleported"),
+        bought("later", customers[1], occurred_at="2027-10-31T10:00:00Z"),
+        bought("good", customers[1], 99.0),
+    ]
+    status, answer = server.ask("POST", "/v1/interactions", {"interactions": asked})
+    assert (status, answer["accepted"]) == (200, 1)
+    reasons = {each["event_id"]: each["reason"] for each in answer["refused"]}
+    assert "'teleported' is not declared" in reasons["kind"]
+    assert "lies in the future" in reasons["later"]
+    assert "was delivered before with other content" in reasons["good"]
+
+
+def test_who_is_erased_is_not_known_any_more_and_stays_out(server: Client, folder: Path, customers: list[str]) -> None:
+    customer = customers[2]
+    status, answer = server.ask("DELETE", f"/v1/customers/{customer}")
+    assert (status, answer["events_removed"]) == (200, True)
+    assert any("was trained" in line or "learned from" in line for line in answer["remains"])
+    assert server.ask("GET", f"/v1/customers/{customer}")[0] == 404
+    _, later = server.ask("POST", "/v1/interactions", {"interactions": [bought("again", customer)]})
+    assert "was erased" in later["refused"][0]["reason"]
+    intake = open_data(place_of(str(folder / "store")), load_params(), as_of=None, quarantine=None)
+    for table in ("customers", "interactions", "consents"):
+        found = intake.connection.execute(f"SELECT count(*) FROM {table} WHERE customer_id = ?", [customer])
+        assert found.fetchall() == [(0,)]
+
+
+def test_no_acknowledged_event_is_lost_by_kill_9(words: list[object], folder: Path, key: str) -> None:
+    acknowledged: set[str] = set()
+    for round_ in range(3):
+        with running(folder, key, *words[2:]) as client:
+            for number in range(10):
+                name = f"kill-{round_}-{number}"
+                assert (
+                    client.ask("POST", "/v1/interactions", {"interactions": [bought(name, f"new{number}")]})[0] == 200
+                )
+                acknowledged.add(name)
+            client.process.send_signal(signal.SIGKILL)
+            client.process.wait()
+    with running(folder, key, *words[2:]) as client:
+        again = [bought(name, f"new{name.rpartition('-')[2]}") for name in sorted(acknowledged)]
+        _, answer = client.ask("POST", "/v1/interactions", {"interactions": again})
+        assert (answer["accepted"], answer["known"]) == (0, len(acknowledged))
+
+
+def test_a_promoted_model_is_taken_up_and_a_broken_one_is_not(
+    trained: Workplace, words: list[object], folder: Path, key: str, customers: list[str]
+) -> None:
+    store = ["train", "--data", folder / "store", "--as-of", AS_OF, "--registry", trained.registry]
+    pointer = trained.registry_file.parent / "champions" / "sell.json"
+    with running(folder, key, *words[2:]) as client:
+        first = client.ask("GET", "/v1/models")[1]["serving"]["model_version"]
+        succeeded(run_command(*store, "--profile", "quick", *SMALL_TRAINING, "--set", "seed=1"))
+        succeeded(run_apart("promote", "--registry", trained.registry, "--version", 2))
+        second = json.loads(pointer.read_text())["model_version"]
+        assert second != first
+        asked = {"customers": customers[3:5]}
+        seen = first
+        while seen == first:
+            status, answer = client.ask("POST", "/v1/scores", asked)
+            assert status == 200
+            seen = answer["model_version"]
+        assert seen == second
+        pointer.write_text("{")
+        refused = None
+        while refused is None:
+            status, models = client.ask("GET", "/v1/models")
+            assert status == 200
+            refused = models["refused"]
+        assert "is damaged" in refused
+        assert models["serving"]["model_version"] == second
+
+
+def test_without_a_key_no_server_starts(words: list[object], folder: Path) -> None:
+    ran = run_apart("serve", *words[:4], "--keys", folder / "none.json", *words[6:])
+    assert ran.code == 2
+    assert "channelwise keys add" in ran.err
+
+
+def test_serving_loads_neither_mlflow_nor_optuna(folder: Path) -> None:
+    code = "import sys, channelwise.jobs.serve; print(sorted({'mlflow', 'optuna'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

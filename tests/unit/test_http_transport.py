@@ -1,0 +1,196 @@
+"""The HTTP application without any model: who is let in, what is refused, and that it says so at once."""
+
+import asyncio
+import io
+import json
+
+import msgspec
+import pytest
+
+from contract.errors import UsageError
+from serving.http.answers import answer
+from serving.http.application import Application, Bounds
+from serving.http.desk import Desk, at_once
+from serving.http.keys import Keys, load_keys
+from serving.http.messages import Message
+from serving.http.metrics import Metrics
+from serving.http.openapi import document
+from serving.http.routes import ANY_KEY, OPEN, Route, Routes
+
+
+class Sum(Message):
+    numbers: list[int]
+
+
+class Total(Message):
+    total: int
+    owner: str
+
+
+def add(call):
+    total = 0
+    for number in call.message.numbers:
+        if number == 666:
+            raise RuntimeError("customer c17 is broken")
+        total += number
+        yield
+    return answer(Total(total=total, owner=call.owner))
+
+
+def named(call):
+    yield
+    return answer(Total(total=len(call.variable), owner=call.owner))
+
+
+ROUTES = Routes(
+    [
+        Route("GET", "/health", OPEN, "Whether it works.", lambda _: at_once(answer({})), None),
+        Route("POST", "/v1/sums", "score", "Adds.", add, Total, Sum, cost=lambda each: len(each.numbers)),
+        Route("GET", "/v1/names/{id}", ANY_KEY, "Counts letters.", named, Total),
+        Route("DELETE", "/v1/names/{id}", "erase", "Forgets.", named, Total),
+    ]
+)
+
+
+@pytest.fixture
+def shop():
+    keys, key = Keys().with_new("tool", ["score"])
+    return Application(ROUTES, keys, Bounds(body_bytes=2_000), Metrics(), log=io.StringIO()), key
+
+
+async def asked(app, method, path, body=b"", key=None, headers=()):
+    """Status, headers and body of one request."""
+    sent = []
+    arriving = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive():
+        return arriving.pop(0) if arriving else {"type": "http.disconnect"}
+
+    async def send(event):
+        sent.append(event)
+
+    given = [*headers, *([(b"authorization", f"Bearer {key}".encode())] if key else [])]
+    await app({"type": "http", "method": method, "path": path, "headers": given}, receive, send)
+    return sent[0]["status"], dict(sent[0]["headers"]), sent[1]["body"]
+
+
+def ask(app, *request, **more):
+    return asyncio.run(asked(app, *request, **more))
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "says"),
+    [
+        ("POST", "/v1/nothing", b"{}", 404, "no such path"),
+        ("PUT", "/v1/sums", b"{}", 405, "takes POST"),
+        ("POST", "/v1/sums", b"{", 400, "no valid JSON"),
+        ("POST", "/v1/sums", b'{"numbers": ["x"]}', 422, r"$.numbers[0]"),
+        ("POST", "/v1/sums", b'{"numbers": [], "more": 1}', 422, "more"),
+        ("POST", "/v1/sums", b" " * 3_000, 413, "larger than 2000"),
+        ("POST", "/v1/sums", b'{"numbers": [666]}', 500, "its log says more"),
+        ("DELETE", "/v1/names/anna", b"", 403, "takes 'erase'"),
+        ("GET", "/v1/names/", b"", 404, "no such path"),
+    ],
+)
+def test_what_is_wrong_is_said_as_a_problem(shop, method, path, body, status, says):
+    app, key = shop
+    found, headers, text = ask(app, method, path, body, key=key)
+    problem = json.loads(text)
+    assert (found, headers[b"content-type"]) == (status, b"application/problem+json")
+    assert problem["status"] == status
+    assert says in problem["detail"]
+
+
+def test_without_a_key_only_health_is_answered(shop):
+    app, key = shop
+    assert ask(app, "GET", "/health")[0] == 200
+    for given in (None, "cw_" + "a" * 43, key[:-1]):
+        status, headers, _ = ask(app, "POST", "/v1/sums", b'{"numbers": [1]}', key=given)
+        assert (status, headers[b"www-authenticate"]) == (401, b"Bearer")
+    status, _, body = ask(app, "POST", "/v1/sums", b'{"numbers": [1, 2]}', key=key)
+    assert (status, json.loads(body)) == (200, {"total": 3, "owner": "tool"})
+
+
+def test_the_log_names_no_customer(shop):
+    app, key = shop
+    app.log_all = True
+    ask(app, "GET", "/v1/names/c17", key=key)
+    ask(app, "POST", "/v1/sums", b'{"numbers": [666]}', key=key)
+    lines = app.log.getvalue()
+    assert "c17" not in lines
+    assert [json.loads(line)["status"] for line in lines.splitlines()] == [200, 500, 500]
+    assert "RuntimeError" in lines
+
+
+def test_a_key_that_asks_too_often_is_told_when_to_come_again(shop):
+    _, key = shop
+    app, _ = shop
+    app.bounds = Bounds(per_second=0.001, burst=2)
+    statuses = [ask(app, "GET", "/v1/names/anna", key=key)[0] for _ in range(3)]
+    assert statuses == [200, 200, 429]
+    assert int(ask(app, "GET", "/v1/names/anna", key=key)[1][b"retry-after"]) > 100
+
+
+def test_small_requests_pass_a_large_one_and_a_full_desk_says_no(shop):
+    app, key = shop
+    app.desk = Desk(most_waiting=500, timeout_seconds=60.0)
+
+    async def play():
+        large = asyncio.create_task(
+            asked(app, "POST", "/v1/sums", msgspec.json.encode({"numbers": [1] * 499}), key=key)
+        )
+        await asyncio.sleep(0)
+        small = await asked(app, "GET", "/v1/names/anna", key=key)
+        unfinished = not large.done()
+        refused = await asked(app, "POST", "/v1/sums", b'{"numbers": [1, 2]}', key=key)
+        return small[0], unfinished, refused, (await large)[0]
+
+    small, unfinished, refused, large = asyncio.run(play())
+    assert (small, unfinished, large) == (200, True, 200)
+    assert refused[0] == 503
+    assert int(refused[1][b"retry-after"]) >= 1
+    assert app.desk.waiting == 0
+
+
+def test_work_that_waited_too_long_is_not_done(shop):
+    app, key = shop
+    app.desk = Desk(most_waiting=500, timeout_seconds=-1.0)
+    assert ask(app, "GET", "/v1/names/anna", key=key)[0] == 503
+    assert app.desk.waiting == 0
+
+
+def test_keys_are_kept_as_digests_only(tmp_path):
+    keys, key = Keys().with_new("tool", ["ingest", "score"])
+    keys.save(tmp_path / "keys.json")
+    text = (tmp_path / "keys.json").read_text()
+    assert key not in text
+    assert (tmp_path / "keys.json").stat().st_mode & 0o777 == 0o600
+    read = load_keys(tmp_path / "keys.json")
+    assert read == keys
+    owner = read.owner(key)
+    assert owner is not None
+    assert owner.scopes == ("score", "ingest")
+    assert read.without("tool").owner(key) is None
+    assert load_keys(tmp_path / "none.json") == Keys()
+    with pytest.raises(UsageError, match="expected one or more of score, decide, ingest, erase, admin"):
+        keys.with_new("other", ["everything"])
+    with pytest.raises(UsageError, match="key 'tool': exists"):
+        keys.with_new("tool", ["score"])
+
+
+def test_the_document_holds_every_route_with_its_refusals():
+    made = document(ROUTES, "1.0")
+    assert made["openapi"] == "3.1.0"
+    post = made["paths"]["/v1/sums"]["post"]
+    assert {"200", "401", "403", "413", "422", "429", "503"} <= set(post["responses"])
+    assert post["requestBody"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Sum"}
+    assert made["paths"]["/health"]["get"]["security"] == []
+    json.dumps(made)
+
+
+def test_metrics_count_by_route(shop):
+    app, key = shop
+    ask(app, "GET", "/v1/names/anna", key=key)
+    text = app.metrics.text().decode()
+    assert 'channelwise_requests_total{route="GET /v1/names/{id}",status="200"} 1.0' in text
+    assert "anna" not in text
