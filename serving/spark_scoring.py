@@ -1,7 +1,7 @@
 """Scores parts on a Spark cluster: the same function on the workers as here, and so the same bytes; keeps no part.
 
 Workers read the bundle, the timeline and the demographics from one folder and need channelwise installed. Parts go to
-them some at a time, so that the driver holds as many as the cluster scores at once.
+them some at a time and come back through the folder, so that the driver holds as many as the cluster scores at once.
 """
 
 import json
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from features.demographic import Customers
 from features.spark_engine import spoken
@@ -80,9 +81,13 @@ def _mapped(session: "SparkSession", folder: str, work: Iterable[Asked]) -> Iter
     while asked := list(islice(waiting, tasks * _PER_TASK)):
         rows = [(at, bytearray(pickle.dumps(each))) for at, each in enumerate(asked)]
         frame = session.createDataFrame(rows, "at int, asked binary").repartitionByRange(min(tasks, len(rows)), "at")
+        target = Path(folder) / "scored"
         with spoken("scoring"):
-            scored = frame.mapInArrow(partial(_scored, folder), "at int, pieces binary").collect()
-        for at, pieces in sorted((row["at"], bytes(row["pieces"])) for row in scored):
+            frame.mapInArrow(partial(_scored, folder), "at int, pieces binary").write.mode("overwrite").parquet(
+                target.as_uri()
+            )
+        scored = pq.read_table(target, columns=["at", "pieces"], partitioning=None).sort_by("at")
+        for at, pieces in zip(scored["at"].to_pylist(), scored["pieces"].to_pylist(), strict=True):
             yield asked[at], pickle.loads(pieces)  # noqa: S301  what our own workers made of our own parts
 
 
