@@ -23,11 +23,12 @@ from contract.params import Objective
 from models.artefact import Artefact, Floats, Ints, Matrix
 from models.calibration import BinaryMap, MulticlassMap
 from models.evidence import Evidence
+from models.forecast_error import ForecastError
 from models.intervals import History, Intervals
 from models.joint import Joint, Texts
 from models.margin import Margin
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 MANIFEST: Final = "bundle.json"
 RESPONSE, CONTACT, ENGAGEMENT, JUDGED = "response.txt", "contact.txt", "engagement.txt", "judged.txt"
 
@@ -74,6 +75,7 @@ class Manifest(Artefact):
     history: History
     response_calibration: BinaryMap
     intervals: Intervals
+    forecast_error: ForecastError
     contact: Preference
     engagement: Preference
     margin: Margin

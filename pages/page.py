@@ -1,7 +1,9 @@
 """One offline HTML page from a template of this package: no script, no font and no picture from elsewhere; no figures.
 
-A template extends `page.html.j2`, which brings the looks: headings, tables, notes, key figures, light and dark. Every
-value is escaped unless it is `Markup` from here.
+A template extends `page.html.j2`, which brings the looks on screen, phone and paper, light and dark, and blocks to
+fill: `eyebrow` (what it belongs to), `lead` (the answer in a sentence), `figures`, `nav`, `body`, `foot`. Sections,
+captioned plots, tables, warnings and glossaries are macros of `parts.html.j2`. Every value is escaped unless it is
+`Markup` from here.
 """
 
 from functools import cache
@@ -40,10 +42,10 @@ def _environment() -> Environment:
 def eur(value: float, digits: int = 2) -> str:
     """Money for a reader.
 
-    >>> eur(1234.5)
-    '1,234.50 EUR'
+    >>> eur(1234.5), eur(-3, 0)
+    ('1,234.50 EUR', '−3 EUR')
     """
-    return f"{value:,.{digits}f} EUR"
+    return f"{_signed(value, digits)} EUR"
 
 
 def percent(value: float, digits: int = 1) -> str:
@@ -61,7 +63,13 @@ def whole(value: float) -> str:
     >>> whole(1234567)
     '1,234,567'
     """
-    return f"{value:,.0f}"
+    return _signed(value, 0)
+
+
+def _signed(value: float, digits: int) -> str:
+    """With the sign of print; nothing is less than zero by rounding."""
+    text = f"{value:,.{digits}f}"
+    return f"−{text[1:]}" if text.startswith("-") and text.strip("-0.,") else text.lstrip("-")
 
 
 __all__ = ["FRAME", "Markup", "eur", "percent", "render", "whole"]

@@ -1,36 +1,48 @@
-"""What a set of contacts will bring, with intervals, and the same for plain rules; chooses nothing for the plan.
+"""What a set of contacts will bring, with intervals; chooses nothing for the plan.
 
-For contacts a_i, with uplift u, no-contact response q, worth w = expected value / uplift and model error s, which is
-the width of the score's interval over 2z:
+For contacts a_i, with response p, uplift u, no-contact response q, worth w = expected value / uplift, v = p (1 − p) and
+v° = q (1 − q):
 
-    incremental responses = Σ u_i           variance Σ_c (Σ_{i on c} s_i)² + Σ [p_i(1 − p_i) + q_i(1 − q_i)]
-    incremental margin    = Σ w_i·u_i       variance Σ_c (Σ_{i on c} w_i·s_i)² + Σ w_i²·[p_i(1 − p_i) + q_i(1 − q_i)]
-    responses             = Σ p_i + Σ q_j   variance Σ_c (Σ_{i on c} s_i)² + Σ p_i(1 − p_i) + Σ q_j(1 − q_j)
+    incremental responses = Σ u    incremental margin = Σ w u    responses = Σ p of contacted + Σ q of the others
 
-Assumes the model's errors equal in sign over all customers of a channel and independent between channels (the
-cautious case: one model scored them all), customers who respond independently, and a worth that is known. The sum
-over many customers is taken as normal. Cost is certain.
+What will be seen differs from these for three reasons, whose variances are added:
+
+1. chance: customers respond or not, and a response brings more or less. With b the relative variance of its margin:
+   Σ (v + v°) for incremental responses, Σ w² [(1 + b)(p + q) − p² − q²] for incremental margin;
+2. errors that all customers of an action share (`models.forecast_error`), by the delta method on the log-odds with
+   standard deviations c (common to all actions), a (of one action) and e (of the worth, relative):
+   c² (Σ w v − Σ w v°)² + a² [Σ_channels (Σ w v)² + (Σ w v°)²] + e² (Σ w u)²;
+   no contact is one action, so its error is the same on every channel;
+3. errors of like customers, which the interval of a score tells (s, its width over 2z): they were found on groups of
+   200 and are taken to be independent between such groups: on a channel with n contacts the part of (Σ w s)² beyond
+   the second's a² [(Σ w v)² + (Σ w v°)²] counts min(1, 200 / n).
+
+Sums over many customers are taken as normal. Opt-outs are Poisson counts at a rate known from the history
+(`serving.opt_outs`), so a count and its interval are negative binomial. Cost is certain.
+
+Where scores came without an outlook, nothing is known of shared errors: then a = c = e = 0, and the third counts whole,
+as if all customers of a channel erred alike.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import nbinom
 
+from models.forecast_error import ForecastError
 from serving.board import Board
-from serving.demand import NO_CHANNEL, Actions, Counts, Floats
-from serving.hashing import Hashes
-from serving.limits import Limits
-from serving.rounding import used
+from serving.demand import Actions, Floats
+from serving.opt_outs import OptOutRate
+from serving.outlook import Outlook
 
-ASSUMPTIONS = (
-    "intervals are normal; model errors are shared by all customers of a channel and independent between channels",
-    "customers respond independently; what a response is worth is taken as known; cost is certain",
-    "baselines spare the held out, take customers in order of their hash up to budget and capacity, ignore minimums",
-)
+GROUP_CUSTOMERS = 200
+"""Of the groups of held-out decisions from which `models.intervals` learns the width of a score's interval."""
 
 NO_UPLIFT = 1e-12
+UNKNOWN_SPREAD = 1.0
 
 
 @dataclass(frozen=True)
@@ -43,84 +55,197 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Forecast:
-    """What the contacts bring: responses of the whole audience, and beyond no contact at all; money in EUR."""
+class Outcome:
+    """What contacts bring; money in EUR. incremental, margin and net are beyond no contact at all.
+
+    responses: of those it speaks of. opt_outs: None where the channel records none or no rate is known.
+    """
 
     contacts: int
-    mix: dict[str, int]
     responses: Estimate
     incremental_responses: Estimate
     margin_eur: Estimate
     cost_eur: float
     net_eur: Estimate
+    opt_outs: Estimate | None
 
 
-def forecast(board: Board, action: Actions, interval: float) -> Forecast:
-    """Responses, margin and cost of `action` (n,), each with an interval of coverage `interval`."""
-    z = NormalDist().inv_cdf((1 + interval) / 2)
-    rows = np.flatnonzero(action >= 0)
-    channels = action[rows]
-    k = len(board.channels)
-    count, cost = used(action, board.cost, k)
-    uplift = _known(board.measures["uplift"][rows, channels])
-    error = _known(board.measures["uplift_upper"][rows, channels] - board.measures["uplift_lower"][rows, channels]) / (
-        2 * z
-    )
-    worth = _worth(board.expected_value[rows, channels], uplift)
-    contacted, alone = _known(board.measures["response"][rows, channels]), board.no_contact.astype(np.float64)
-    others = alone[action < 0]
-    chance = _spread(contacted) + _spread(alone[rows])
-    shared = float((np.bincount(channels, error, k) ** 2).sum())
-    shared_eur = float((np.bincount(channels, error * worth, k) ** 2).sum())
-    margin = float(board.expected_value[rows, channels].sum())
-    spread_eur = z * float(np.sqrt(shared_eur + (worth**2 * chance).sum()))
-    spread_all = z * float(np.sqrt(shared + _spread(contacted).sum() + _spread(others).sum()))
-    return Forecast(
-        contacts=len(rows),
-        mix={name: int(n) for name, n in zip(board.channels, count, strict=True)},
-        responses=_within(float(contacted.sum() + others.sum()), spread_all, least=0.0),
-        incremental_responses=_within(float(uplift.sum()), z * float(np.sqrt(shared + chance.sum()))),
-        margin_eur=_within(margin, spread_eur),
-        cost_eur=cost,
-        net_eur=_within(margin - cost, spread_eur),
-    )
+@dataclass(frozen=True)
+class Forecast(Outcome):
+    """The same of a whole plan, with responses of the whole audience; `channels` are its parts, `mix` their contacts.
 
-
-def baselines(
-    board: Board, available: npt.NDArray[np.bool_], limits: Limits, tie: Hashes, interval: float
-) -> dict[str, Forecast]:
-    """The same figures for nobody, each single channel to all and the channel each customer engages with most.
-
-    `available` (n,): who may be contacted at all, which leaves out the held out.
+    opt_outs: of the channels of which a rate is known.
     """
-    order = np.argsort(tie, kind="stable")
-    nobody = np.full(len(order), NO_CHANNEL, dtype=np.int16)
-    result = {"nobody": forecast(board, nobody, interval)}
-    open_cells = board.open & available[:, None]
-    for index, name in enumerate(board.channels):
-        choice = np.where(open_cells[:, index], np.int16(index), np.int16(NO_CHANNEL))
-        result[f"all by {name}"] = forecast(board, _within_limits(choice, order, board.cost, limits), interval)
-    liking = np.where(open_cells, np.nan_to_num(board.measures["preference"], nan=-1.0), -np.inf)
-    favourite = np.where(open_cells.any(axis=1), liking.argmax(axis=1), NO_CHANNEL).astype(np.int16)
-    result["preferred channel"] = forecast(board, _within_limits(favourite, order, board.cost, limits), interval)
-    return result
+
+    mix: dict[str, int]
+    channels: dict[str, Outcome]
 
 
-def _within_limits(choice: Actions, order: Counts, cost: Floats, limits: Limits) -> Actions:
-    """`choice` of the first customers in `order`, per channel up to its capacity, then in all up to the budget."""
-    result = np.full(len(choice), NO_CHANNEL, dtype=np.int16)
-    chosen = order[choice[order] >= 0]
-    keep = np.zeros(len(chosen), dtype=np.bool_)
-    for channel in range(len(limits.channels)):
-        keep[np.flatnonzero(choice[chosen] == channel)[: int(limits.capacity[channel])]] = True
-    kept = chosen[keep]
-    affordable = kept[np.cumsum(cost[kept, choice[kept]]) <= limits.spendable_eur]
-    result[affordable] = choice[affordable]
-    return result
+@dataclass(frozen=True)
+class Certainty:
+    """How sure a forecast can be: the coverage of its intervals, and what is known of shared errors and opt-outs."""
+
+    interval: float
+    error: ForecastError | None = None
+    opt_outs: Mapping[str, OptOutRate] | None = None
+
+    @classmethod
+    def of(cls, interval: float, outlook: Outlook | None) -> "Certainty":
+        """What an outlook tells, if there is one."""
+        return cls(interval) if outlook is None else cls(interval, outlook.forecast_error, outlook.opt_outs)
+
+    @property
+    def z(self) -> float:
+        """Standard deviations from the mean to a bound."""
+        return NormalDist().inv_cdf((1 + self.interval) / 2)
 
 
-def _known(values: npt.NDArray[np.float32]) -> Floats:
-    return np.nan_to_num(values.astype(np.float64), nan=0.0)
+@dataclass(frozen=True)
+class _Sums:
+    """Sums over contacts of one channel; those with `_eur` are weighted by what a response is worth.
+
+    moved, moved_eur: what a shift of the log-odds moves (Σ v); alone: the same without contact. chance: variance by
+    chance. alike: Σ of the scores' own standard errors.
+    """
+
+    contacts: float
+    cost_eur: float
+    responses: float
+    uplift: float
+    uplift_eur: float
+    moved: float
+    alone: float
+    alike: float
+    chance: float
+    chance_responses: float
+    moved_eur: float
+    alone_eur: float
+    alike_eur: float
+    chance_eur: float
+
+
+def forecast(board: Board, action: Actions, certainty: Certainty) -> Forecast:
+    """Responses, margin, cost and opt-outs of `action` (n,), per channel and in all.
+
+    Args:
+        board: the scores.
+        action: (n,) column of the channel, -1 for no contact.
+        certainty: of the intervals.
+    """
+    sums = _channel_sums(board, action, certainty)
+    parts = {
+        name: _outcome([each], [name], certainty, others=np.zeros(0))
+        for name, each in zip(board.channels, sums, strict=True)
+    }
+    whole = _outcome(sums, board.channels, certainty, others=board.no_contact[action < 0].astype(np.float64))
+    return Forecast(
+        **{field.name: getattr(whole, field.name) for field in fields(Outcome)},
+        mix={name: each.contacts for name, each in parts.items()},
+        channels={name: each for name, each in parts.items() if each.contacts},
+    )
+
+
+def _channel_sums(board: Board, action: Actions, certainty: Certainty) -> list[_Sums]:
+    """Of each channel, in one pass over the contacts."""
+    rows = np.flatnonzero(action >= 0)
+    channel = action[rows]
+    k = len(board.channels)
+
+    def cells(values: npt.NDArray[np.floating]) -> Floats:
+        return np.nan_to_num(values[rows, channel].astype(np.float64), nan=0.0)
+
+    p, u, value = cells(board.measures["response"]), cells(board.measures["uplift"]), cells(board.expected_value)
+    q = board.no_contact[rows].astype(np.float64)
+    s = (cells(board.measures["uplift_upper"]) - cells(board.measures["uplift_lower"])) / (2 * certainty.z)
+    w = _worth(value, u)
+    spread = certainty.error.spread if certainty.error is not None else UNKNOWN_SPREAD
+    columns = {
+        "contacts": np.ones(len(rows)),
+        "cost_eur": cells(board.cost),
+        "responses": p,
+        "uplift": u,
+        "uplift_eur": value,
+        "moved": p * (1 - p),
+        "alone": q * (1 - q),
+        "alike": s,
+        "chance": p * (1 - p) + q * (1 - q),
+        "chance_responses": p * (1 - p),
+        "moved_eur": w * p * (1 - p),
+        "alone_eur": w * q * (1 - q),
+        "alike_eur": w * s,
+        "chance_eur": w**2 * ((1 + spread) * (p + q) - p**2 - q**2),
+    }
+    totals = {name: np.bincount(channel, values, k) for name, values in columns.items()}
+    return [_Sums(**{name: float(each[index]) for name, each in totals.items()}) for index in range(k)]
+
+
+def _outcome(sums: list[_Sums], names: Sequence[str], certainty: Certainty, others: Floats) -> Outcome:
+    """Of the contacts of some channels together with `others` (m,), responses of customers who are not contacted."""
+
+    def total(name: str) -> float:
+        return float(sum(getattr(each, name) for each in sums))
+
+    error = certainty.error or ForecastError(common=0.0, action=0.0, worth=0.0, spread=UNKNOWN_SPREAD)
+    gain, cost = total("uplift_eur"), total("cost_eur")
+    shared = _shared(sums, error, "")
+    shared_eur = _shared(sums, error, "_eur") + (error.worth * gain) ** 2
+    alike, alike_eur = _alike(sums, certainty.error, ""), _alike(sums, certainty.error, "_eur")
+    quiet = float((others * (1 - others)).sum())
+    moved = total("moved") + quiet
+    apart = sum(each.moved**2 for each in sums) + quiet**2
+    shared_all = error.common**2 * moved**2 + error.action**2 * apart
+    z = certainty.z
+    reach_eur = z * float(np.sqrt(total("chance_eur") + shared_eur + alike_eur))
+    return Outcome(
+        contacts=round(total("contacts")),
+        responses=_within(
+            total("responses") + float(others.sum()),
+            z * float(np.sqrt(total("chance_responses") + quiet + shared_all + alike)),
+            least=0.0,
+        ),
+        incremental_responses=_within(total("uplift"), z * float(np.sqrt(total("chance") + shared + alike))),
+        margin_eur=_within(gain, reach_eur),
+        cost_eur=cost,
+        net_eur=_within(gain - cost, reach_eur),
+        opt_outs=_opt_outs([(name, each.contacts) for name, each in zip(names, sums, strict=True)], certainty),
+    )
+
+
+def _shared(sums: list[_Sums], error: ForecastError, unit: str) -> float:
+    """Variance by the errors of actions, of responses or (unit "_eur") of margin."""
+    moved = [float(getattr(each, f"moved{unit}")) for each in sums]
+    alone = float(sum(getattr(each, f"alone{unit}") for each in sums))
+    own = sum(each**2 for each in moved) + alone**2
+    return error.common**2 * (sum(moved) - alone) ** 2 + error.action**2 * own
+
+
+def _alike(sums: list[_Sums], error: ForecastError | None, unit: str) -> float:
+    """Variance by the errors of like customers; whole where nothing is known of shared errors."""
+    variance = 0.0
+    for each in sums:
+        own = float(getattr(each, f"alike{unit}")) ** 2
+        if error is not None:
+            known = error.action**2 * (getattr(each, f"moved{unit}") ** 2 + getattr(each, f"alone{unit}") ** 2)
+            own = max(0.0, own - known) * min(1.0, GROUP_CUSTOMERS / max(each.contacts, 1.0))
+        variance += own
+    return variance
+
+
+def _opt_outs(contacts: list[tuple[str, float]], certainty: Certainty) -> Estimate | None:
+    """Opt-outs of the channels of which a rate is known; None where there is none."""
+    rates = certainty.opt_outs or {}
+    known = [(count * rates[name].rate, rates[name]) for name, count in contacts if name in rates]
+    if not known:
+        return None
+    mean = sum(each for each, _ in known)
+    if mean == 0:
+        return Estimate(0.0, 0.0, 0.0)
+    beyond = sum((rate.dispersion - 1) * each + each**2 * rate.relative_variance for each, rate in known)
+    shape = mean**2 / beyond
+    chance = shape / (shape + mean)
+    tail = (1 - certainty.interval) / 2
+    lower, upper = nbinom.ppf([tail, 1 - tail], shape, chance)
+    return Estimate(mean, float(lower), float(upper))
 
 
 def _worth(expected_value: Floats, uplift: Floats) -> Floats:
@@ -129,10 +254,6 @@ def _worth(expected_value: Floats, uplift: Floats) -> Floats:
     worth = np.divide(expected_value, uplift, out=np.zeros(len(uplift)), where=told)
     worth[~told] = np.median(worth[told]) if told.any() else 0.0
     return worth
-
-
-def _spread(probability: Floats) -> Floats:
-    return probability * (1 - probability)
 
 
 def _within(mean: float, half_width: float, least: float = -np.inf) -> Estimate:

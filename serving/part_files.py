@@ -167,8 +167,8 @@ class PartFiles:
         with (self._folder / _JOURNAL).open("a", encoding="utf-8") as journal:
             journal.write(json.dumps(asdict(self._parts[-1])) + "\n")
 
-    def finish(self) -> None:
-        """All files appear in place of their targets, once all parts are there."""
+    def finish(self, texts: Mapping[Path, str]) -> None:
+        """All files appear in place of their targets, once all parts are there; with them, and first, these texts."""
         for at, (body, form, end) in enumerate(zip(self._bodies, self._forms, self._ends, strict=True)):
             stretches = [part.stretches[at] for part in self._parts]
             footers = [base64.b64decode(each.footer) for each in stretches]
@@ -176,8 +176,10 @@ class PartFiles:
                 file.seek(end)
                 file.truncate()
                 file.write(form.tail(footers, [each.begin for each in stretches]))
-        with atomic_group(self._targets) as temporaries:
-            for body, temporary in zip(self._bodies, temporaries, strict=True):
+        with atomic_group([*texts, *self._targets]) as temporaries:
+            for text, temporary in zip(texts.values(), temporaries, strict=False):
+                temporary.write_text(text, encoding="utf-8")
+            for body, temporary in zip(self._bodies, temporaries[len(texts) :], strict=True):
                 body.replace(temporary)
 
     @property

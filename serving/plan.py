@@ -12,16 +12,20 @@ import numpy.typing as npt
 from contract.params import Params
 from contract.progress import Progress, silent
 from serving.allocation import Method, allocate, relative_gap
+from serving.baselines import baseline_actions
 from serving.board import Board, read_scores
 from serving.demand import Floats, compact_cost, survey
 from serving.dual import Prices, dual_value, solve_prices
 from serving.exploration import EXPLORE, INELIGIBLE, PLAN, Decision, Design, Randomness, decide, design, draw_roles
-from serving.forecast import baselines, forecast
+from serving.forecast import Certainty, forecast
+from serving.frontier import frontier
 from serving.hashing import Hashes, customer_hashes
 from serving.limits import Limits, require_feasible
 from serving.moments import moments_beside_plan, refusals_of
-from serving.plan_files import PlanResult, write_plan
-from serving.plan_report import PlanReport, report_of
+from serving.moves import LastPlan, moves, read_last_plan
+from serving.outlook import Outlook, read_outlook
+from serving.plan_files import PageOf, PlanResult, write_plan
+from serving.plan_report import Findings, PlanReport, report_of
 from serving.rounding import holds, total_gain
 
 STAGES = 4
@@ -45,32 +49,50 @@ class Certified:
     exact_propensities: bool
 
 
-def make_plan(scores: Path, out: Path, params: Params, limits: Limits, progress: Progress = silent) -> PlanResult:
-    """Plans the audience of `scores` and writes the plan, its propensities and its report, all or none.
+@dataclass(frozen=True)
+class PlanOptions:
+    """What a planning may be given beside what it plans.
+
+    progress: told after each stage. last_plan: a plan to compare with. page: draws the report as a page, NAME.html.
+    """
+
+    progress: Progress = silent
+    last_plan: Path | None = None
+    page: PageOf | None = None
+
+
+PLAIN = PlanOptions()
+
+
+def make_plan(scores: Path, out: Path, params: Params, limits: Limits, options: PlanOptions = PLAIN) -> PlanResult:
+    """Plans the audience of `scores` and writes the plan, its propensities and its report, all or none of them.
 
     Args:
-        scores: what `channelwise score` wrote, Parquet or CSV.
-        out: the plan; .csv or .parquet. Beside it NAME.propensities.SUFFIX, NAME.moments.SUFFIX and NAME.json.
+        scores: what `channelwise score` wrote, Parquet or CSV, with its outlook beside it if there is one.
+        out: the plan; .csv or .parquet. Beside it NAME.propensities.SUFFIX, NAME.moments.SUFFIX, NAME.json and, if
+            asked for, NAME.html.
         params: shares of holdout and exploration, seed, channels and how certain intervals are.
         limits: held exactly (`serving.limits.limits_of`).
-        progress: told after each stage.
+        options: what else is wanted.
 
     Raises:
-        DataError: the scores are not of the form that `score` writes.
+        DataError: the scores, or the last plan, are not of the form that `score`, or `plan`, writes.
         RefusedError: the limits clash.
         UsageError: `out` has another suffix.
     """
+    progress = options.progress
     progress("plan", 0, STAGES)
     board = read_scores(scores, params)
+    context = Context.of(scores, options.last_plan, board)
     progress("plan", 1, STAGES)
     tie = customer_hashes(board.ids)
     chosen = choose(board, limits, tie, Randomness.of(params.planning, board.campaign_id or "", params.seed), params)
     progress("plan", 2, STAGES)
     refusals = refusals_of(scores, board)
-    report = replace(plan_report(board, chosen, limits, tie, params), eligibility=refusals)
+    report = replace(plan_report(board, chosen, limits, context, params), eligibility=refusals)
     progress("plan", 3, STAGES)
     with moments_beside_plan(out, scores, board, chosen.decision, refusals):
-        result = write_plan(out, board, chosen.decision, report)
+        result = write_plan(out, board, chosen.decision, report, options.page)
     progress("plan", STAGES, STAGES)
     return result
 
@@ -137,10 +159,36 @@ def _solved_apart(gain: Floats, cost: Floats, tie: Hashes, fixed: Design, decisi
     return replace(decision, action=action, propensity=np.maximum(propensity, 0.0), planned=would)
 
 
-def plan_report(board: Board, chosen: Certified, limits: Limits, tie: Hashes, params: Params) -> PlanReport:
-    """All figures of a plan: use and price of limits, forecast, baselines, who is excluded and why."""
-    interval = params.planning.interval
-    expected = forecast(board, chosen.decision.action, interval)
-    available = np.isin(chosen.decision.role, (PLAN, EXPLORE))
-    plain = baselines(board, available, limits, tie, interval)
-    return report_of(board, chosen, limits, expected, plain, params)
+@dataclass(frozen=True)
+class Context:
+    """What is known beside the scores: their outlook and the last plan, where there are any."""
+
+    outlook: Outlook | None = None
+    last: LastPlan | None = None
+
+    @classmethod
+    def of(cls, scores: Path, last_plan: Path | None, board: Board) -> "Context":
+        """Read from the file beside the scores and from the last plan."""
+        outlook = read_outlook(scores, board.campaign_id, board.as_of, board.model_version)
+        last = read_last_plan(last_plan, board) if last_plan is not None else None
+        return cls(outlook, last)
+
+
+def plan_report(board: Board, chosen: Certified, limits: Limits, context: Context, params: Params) -> PlanReport:
+    """All figures of a plan: use and price of limits, forecast, baselines, curve, moves, who is excluded and why."""
+    decision, last = chosen.decision, context.last
+    certainty = Certainty.of(params.planning.interval, context.outlook)
+    tie = customer_hashes(board.ids)
+    available = np.isin(decision.role, (PLAN, EXPLORE))
+    plain = baseline_actions(board, available, limits, tie, None if last is None else last.channel)
+    planned = np.flatnonzero(decision.role == PLAN)
+    gain = board.gain[planned]
+    cost = compact_cost(board.cost[planned], survey(gain, board.cost[planned]))
+    findings = Findings(
+        expected=forecast(board, decision.action, certainty),
+        baselines={name: forecast(board, each, certainty) for name, each in plain.items()},
+        frontier=frontier(gain, cost, chosen.limits, tie[planned], chosen.prices),
+        moves=None if last is None else moves(board, decision, last),
+        outlook=context.outlook,
+    )
+    return report_of(board, chosen, limits, findings, params)

@@ -1,8 +1,9 @@
-"""Writes a plan, its propensities and its report: all three or none of them; decides nothing."""
+"""Writes a plan, its propensities and its report: all of them or none; decides nothing."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -56,18 +57,28 @@ BEST, NOT_WORTH, CROWDED_OUT, EXPLORED, NO_EXPLORATION, HELD_OUT = (
 REASONS = (BEST, NOT_WORTH, CROWDED_OUT, EXPLORED, NO_EXPLORATION, HELD_OUT)
 
 
+class PageOf(Protocol):
+    """Draws a report as one HTML page."""
+
+    def __call__(self, report: PlanReport) -> str:
+        """The page's text."""
+
+
 @dataclass(frozen=True)
 class PlanResult:
-    """What a planning wrote, and its figures."""
+    """What a planning wrote, and its figures; `page` is None where none was asked for."""
 
     plan: Path
     propensities: Path
     report_file: Path
+    page: Path | None
     report: PlanReport
 
 
-def write_plan(out: Path, board: Board, decision: Decision, report: PlanReport) -> PlanResult:
-    """Writes the three files beside each other; a killed run or a full disk leaves the old ones whole.
+def write_plan(
+    out: Path, board: Board, decision: Decision, report: PlanReport, page_of: PageOf | None = None
+) -> PlanResult:
+    """Writes the files beside each other; a killed run or a full disk leaves the old ones whole.
 
     Raises:
         UsageError: `out` is neither .parquet nor .csv.
@@ -76,11 +87,18 @@ def write_plan(out: Path, board: Board, decision: Decision, report: PlanReport) 
     if out.suffix not in SUFFIXES:
         raise UsageError(f"--out {out}: found the suffix '{out.suffix}'; expected {' or '.join(SUFFIXES)}")
     propensities, report_file = out.with_suffix(f".propensities{out.suffix}"), out.with_suffix(".json")
-    with atomic_group([propensities, report_file, out]) as (new_propensities, new_report, new_plan):
+    pages = {out.with_suffix(".html"): page_of(report)} if page_of is not None else {}
+    texts = {report_file: report.as_json(), **pages}
+    with atomic_group([propensities, *texts, out]) as (new_propensities, *new_texts, new_plan):
         _write(propensity_table(board, decision), PROPENSITY_SCHEMA, new_propensities)
-        new_report.write_text(report.as_json(), encoding="utf-8")
+        _write_texts(new_texts, list(texts.values()))
         _write(plan_table(board, decision), PLAN_SCHEMA, new_plan)
-    return PlanResult(out, propensities, report_file, report)
+    return PlanResult(out, propensities, report_file, next(iter(pages), None), report)
+
+
+def _write_texts(paths: Sequence[Path], texts: Sequence[str]) -> None:
+    for path, text in zip(paths, texts, strict=True):
+        path.write_text(text, encoding="utf-8")
 
 
 def plan_table(board: Board, decision: Decision) -> pa.Table:

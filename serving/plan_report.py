@@ -1,6 +1,6 @@
-"""The figures of a plan as data: limits, prices, gap, forecast, baselines, exclusions; computes no plan.
+"""The figures of a plan as data: limits, prices, gap, forecast, baselines, curve, moves, exclusions; computes no plan.
 
-The same object is written as JSON and shown on the terminal.
+The same object is written as JSON, shown on the terminal and drawn as a page.
 """
 
 import json
@@ -18,11 +18,25 @@ from serving.demand import Floats
 from serving.dual import Prices
 from serving.eligibility_files import Refusals
 from serving.exploration import INELIGIBLE, PLAN, ROLES, Decision
-from serving.forecast import ASSUMPTIONS, Forecast
+from serving.forecast import Forecast
+from serving.frontier import Frontier
 from serving.limits import NO_CAPACITY, Limits
+from serving.moves import Moves
+from serving.outlook import Outlook
 from serving.rounding import used
 
-FORMAT = 1
+FORMAT = 2
+
+ASSUMPTIONS = (
+    "customers respond independently of each other; sums over many of them are taken as normal",
+    "the model errs as on the decisions that it was judged on, alike for all of an action and for groups of like ones",
+    "customers opt out after a contact as often as in the last year, whoever they are; cost is certain",
+    "baselines spare the held out, take customers in order of their hash up to budget and capacity, ignore minimums",
+)
+CAUTIOUS = (
+    "the scores came without an outlook: the model is taken to err alike for all customers of a channel, which makes "
+    "intervals wide, and opt-outs are not foretold; `channelwise score` writes the outlook beside the scores"
+)
 ASSOCIATIONAL = "associational"
 MUCH_ASSOCIATIONAL = 0.5
 
@@ -46,6 +60,11 @@ class Certificate(Protocol):
     def exact_propensities(self) -> bool: ...  # noqa: D102
 
 
+def _price(eur: float) -> str:
+    """Cents, or two digits of what is less than ten of them."""
+    return f"{eur:,.2f}" if eur >= 0.1 else f"{eur:.2g}"
+
+
 @dataclass(frozen=True)
 class LimitUse:
     """One limit: what it is, how much the whole plan uses, what one unit more (of a minimum: one less) is worth."""
@@ -58,19 +77,22 @@ class LimitUse:
 
     def text(self) -> str:
         """The price in the user's terms."""
+        if self.price_eur == 0:
+            return "has no price: more of it would change nothing" if self.kind != "minimum" else "costs nothing"
         if self.kind == "budget":
-            return f"the budget's last euro earns {self.price_eur:,.2f} EUR net"
+            return f"the budget's last euro earns {_price(self.price_eur)} EUR net"
         if self.kind == "capacity":
-            return f"one more contact by {self.channel} is worth {self.price_eur:,.4g} EUR"
-        return f"one contact fewer demanded by {self.channel} is worth {self.price_eur:,.4g} EUR"
+            return f"one more contact by {self.channel} is worth {_price(self.price_eur)} EUR"
+        return f"one contact fewer demanded by {self.channel} is worth {_price(self.price_eur)} EUR"
 
 
 @dataclass(frozen=True)
 class PlanReport:
     """All figures of one plan; money in EUR, shares in [0, 1].
 
-    value_eur, bound_eur and gap are those of the part that the plan decides; exploration and holdout are apart.
-    eligibility: what each rule refused in the scoring, None where the scores came without.
+    roles, contacted: customers, and those of them who are contacted, by role. value_eur, bound_eur and gap are those of
+    the part that the plan decides; exploration and holdout are apart. eligibility: what each rule refused in the
+    scoring, None where the scores came without.
     """
 
     format: int
@@ -81,6 +103,7 @@ class PlanReport:
     interval: float
     customers: int
     roles: dict[str, int]
+    contacted: dict[str, int]
     contacts: int
     cost_eur: float
     expected_margin_eur: float
@@ -96,6 +119,10 @@ class PlanReport:
     baselines: dict[str, Forecast]
     excluded: dict[str, int]
     evidence_share: dict[str, float]
+    frontier: Frontier
+    moves: Moves | None
+    objective: str | None
+    horizon_days: float | None
     warnings: tuple[str, ...]
     assumptions: tuple[str, ...]
     eligibility: Refusals | None = None
@@ -105,16 +132,20 @@ class PlanReport:
         return json.dumps(asdict(self), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def report_of(
-    board: Board,
-    chosen: Certificate,
-    limits: Limits,
-    expected: Forecast,
-    baselines: dict[str, Forecast],
-    params: Params,
-) -> PlanReport:
+@dataclass(frozen=True)
+class Findings:
+    """What was computed about a plan, beside the plan itself; `outlook` and `moves` where there are any."""
+
+    expected: Forecast
+    baselines: dict[str, Forecast]
+    frontier: Frontier
+    moves: Moves | None
+    outlook: Outlook | None
+
+
+def report_of(board: Board, chosen: Certificate, limits: Limits, findings: Findings, params: Params) -> PlanReport:
     """The report of a plan over the customers of `board`."""
-    decision = chosen.decision
+    decision, expected, outlook = chosen.decision, findings.expected, findings.outlook
     evidence = _evidence_share(board, decision)
     return PlanReport(
         format=FORMAT,
@@ -125,6 +156,9 @@ def report_of(
         interval=params.planning.interval,
         customers=len(board.ids),
         roles={name: int((decision.role == index).sum()) for index, name in enumerate(ROLES)},
+        contacted={
+            name: int(((decision.role == index) & (decision.action >= 0)).sum()) for index, name in enumerate(ROLES)
+        },
         contacts=expected.contacts,
         cost_eur=expected.cost_eur,
         expected_margin_eur=expected.margin_eur.mean,
@@ -137,11 +171,15 @@ def report_of(
         method=chosen.method,
         exact_propensities=chosen.exact_propensities,
         forecast=expected,
-        baselines=baselines,
+        baselines=findings.baselines,
         excluded=_excluded(board, decision),
         evidence_share=evidence,
+        frontier=findings.frontier,
+        moves=findings.moves,
+        objective=None if outlook is None else outlook.objective,
+        horizon_days=None if outlook is None else outlook.horizon_days,
         warnings=_warnings(board, chosen, evidence),
-        assumptions=ASSUMPTIONS,
+        assumptions=ASSUMPTIONS if outlook is not None else (CAUTIOUS, *ASSUMPTIONS[:1], *ASSUMPTIONS[3:]),
     )
 
 

@@ -58,7 +58,7 @@ def contact(
     if uniform(state.stream) < answer:
         _answer(state, log, traits, i, time_s, send)
     if world.needs_consent[channel]:
-        _leave(state, log, i, time_s, send, LEAVING * traits.leaving[i] * (1.0 + pressure))
+        _leave(state, log, i, time_s, send, leaving_hazard(traits.leaving[i], pressure))
     state.pressure[0] = pressure + 1.0
     state.pressure[1] = time_s
 
@@ -169,6 +169,12 @@ def _answer(state: State, log: Log, traits: Traits, i: int, time_s: int, send: E
     else:
         note(log, i, later, CLICKED, send, 0, NO_PROPENSITY)
     expect_answer(state, later, send.channel)
+
+
+@compiled
+def leaving_hazard(leaving: float, pressure: float) -> float:
+    """Probability that a contact makes the customer opt out of its channel."""
+    return LEAVING * leaving * (1.0 + pressure)
 
 
 @compiled

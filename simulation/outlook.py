@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from simulation.compiled import compiled
 from simulation.config import HORIZON_DAYS
-from simulation.contact import RETURN_SHARE, REVIEW_SHARE, SOCIAL, WEB, contact_extra
+from simulation.contact import RETURN_SHARE, REVIEW_SHARE, SOCIAL, WEB, contact_extra, leaving_hazard
 from simulation.effects import answer_probability, expected_own, remaining
 from simulation.sender import N_OUT, PHONE
 from simulation.state import RECENT, State, calm_on, consent_open, mood_epoch, pressure_at, turn_day
@@ -20,7 +20,8 @@ class Outlook(NamedTuple):
     """True expectations at the scoring date; column 0 is no contact, i the i-th outbound channel.
 
     purchases: (n, 7) expected within the horizon; probability: (n, 7) of at least one; answer: (n, 6) probability of an
-    answer or tied purchase; share: (n, 5) of own steps by channel; reachable: (n, 6) whether consent allows a contact.
+    answer or tied purchase; share: (n, 5) of own steps by channel; reachable: (n, 6) whether consent allows a contact;
+    opt_out: (n, 6) probability that a contact makes the customer opt out, on a channel that needs consent.
     """
 
     purchases: Floats
@@ -28,6 +29,7 @@ class Outlook(NamedTuple):
     answer: Floats
     share: Floats
     reachable: npt.NDArray[np.bool_]
+    opt_out: Floats
 
 
 def new_outlook(customers: int) -> Outlook:
@@ -38,6 +40,7 @@ def new_outlook(customers: int) -> Outlook:
         answer=np.empty((customers, N_OUT)),
         share=np.empty((customers, len(STEP))),
         reachable=np.empty((customers, N_OUT), np.bool_),
+        opt_out=np.empty((customers, N_OUT)),
     )
 
 
@@ -66,6 +69,7 @@ def look_ahead(world: World, traits: Traits, state: State, i: int, outlook: Outl
         )
         outlook.answer[i, j] = 1.0 - (1.0 - answer) * exp(-extra * world.tied[j])
         granted, closed, reopened = traits.granted_from_s[i, j], state.closed_from_s[j], state.reopened_s[j]
+        outlook.opt_out[i, j] = leaving_hazard(traits.leaving[i], pressure) if world.needs_consent[j] else 0.0
         consented = consent_open(granted, closed, reopened, world.end_s)
         outlook.reachable[i, j] = consented or not world.needs_consent[j]
     for a in range(1 + N_OUT):

@@ -31,6 +31,7 @@ from simulation.tables import (
     engagement_table,
     interactions_table,
     log_rows,
+    opt_out_table,
     propensities_table,
     response_table,
 )
@@ -41,7 +42,7 @@ BLOCK_CUSTOMERS: Final = 8_192
 """Customers in a part of `interactions`; any other number gives the same rows in other parts."""
 
 _ROOM: Final = 160
-_TRUTH: Final = ("response", "answer", "engagement")
+_TRUTH: Final = ("response", "answer", "engagement", "opt_out")
 
 
 @dataclass(frozen=True)
@@ -219,4 +220,5 @@ def _small_tables(
         "truth/response": response_table(ids, block.outlook, margin, retailer.params),
         "truth/answer": answer_table(ids, block.outlook),
         "truth/engagement": engagement_table(ids, block.outlook),
+        "truth/opt_out": opt_out_table(ids, block.outlook),
     }

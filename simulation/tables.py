@@ -154,6 +154,11 @@ def answer_table(ids: pa.Array, outlook: Outlook) -> pa.Table:
     return shares_table(ids, outlook.answer, OUTBOUND, "probability")
 
 
+def opt_out_table(ids: pa.Array, outlook: Outlook) -> pa.Table:
+    """True probability per outbound channel that a contact makes the customer opt out of it."""
+    return shares_table(ids, outlook.opt_out, OUTBOUND, "probability")
+
+
 def engagement_table(ids: pa.Array, outlook: Outlook) -> pa.Table:
     """True shares of the channels in each customer's own steps."""
     return shares_table(ids, outlook.share, STEP, "share")

@@ -21,7 +21,8 @@ class Truth:
 
     probability, margin_eur: (n, 7) of a response, its expected margin; column 0 without contact, i `channels[i - 1]`.
     cost_eur: (7,) of a contact. answer: (n, 6) probability of an answer. engagement: (n, 5) shares of `steps`, which
-    sum to one. gain_eur: (n, 7) expected margin over no contact, less the cost: what an action is worth.
+    sum to one. opt_out: (n, 6) probability that a contact makes the customer opt out of its channel. gain_eur: (n, 7)
+    expected margin over no contact, less the cost: what an action is worth.
     """
 
     customer_ids: npt.NDArray[np.object_]
@@ -32,6 +33,7 @@ class Truth:
     cost_eur: Floats
     answer: Floats
     engagement: Floats
+    opt_out: Floats
 
     @property
     def gain_eur(self) -> Floats:
@@ -70,6 +72,7 @@ def read_truth(folder: Path) -> Truth:
     ids = response.column("customer_id").to_numpy(zero_copy_only=False)[::actions].astype(object)
     answer = pq.read_table(folder / "answer.parquet", columns=["probability"])
     engagement = pq.read_table(folder / "engagement.parquet", columns=["share"])
+    opt_out = pq.read_table(folder / "opt_out.parquet", columns=["probability"])
     return Truth(
         customer_ids=ids,
         channels=OUTBOUND,
@@ -79,6 +82,7 @@ def read_truth(folder: Path) -> Truth:
         cost_eur=response.column("cost_eur").to_numpy()[:actions],
         answer=answer.column("probability").to_numpy().reshape(-1, len(OUTBOUND)),
         engagement=engagement.column("share").to_numpy().reshape(-1, len(STEP)),
+        opt_out=opt_out.column("probability").to_numpy().reshape(-1, len(OUTBOUND)),
     )
 
 

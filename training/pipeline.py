@@ -21,6 +21,7 @@ from features.timeline import Timeline
 from models.artefact import Floats
 from models.bundle import CONTACT, ENGAGEMENT, JUDGED, RESPONSE, Bundle, Manifest, Preference, Window
 from models.evidence import Evidence
+from models.forecast_error import ForecastError, HeldOut, fit_forecast_error
 from models.intervals import Intervals, fit_intervals
 from models.preference import FittedPreference
 from models.tables import mapped
@@ -179,6 +180,7 @@ class _Findings:
     rates: Floats
     judged: dict[str, Judged]
     intervals: Intervals
+    forecast_error: ForecastError
     preferences: dict[str, judging.PreferenceQuality]
     policies: tuple[PolicyValue, ...]
     verdict: Verdict
@@ -203,6 +205,7 @@ def _judge(
     judged = {name: judging.judge_response(study, models, part, rates, logistic) for name, part in parts.items()}
     first = next(iter(parts))
     intervals = _intervals(models, parts[first], judged[first], n_actions)
+    error = fit_forecast_error([_held_out(models, part, judged[name]) for name, part in parts.items()])
     progress("judging", 2, 3)
     preferences = {}
     for head, fitted in ((fitting.CONTACT, models.contact), (fitting.ENGAGEMENT, models.engagement)):
@@ -213,13 +216,25 @@ def _judge(
     progress("judging", 3, 3)
     counts = {"learn": len(split.learn), "choose": len(split.choose)} | {name: len(each) for name, each in rows.items()}
     verdict = _verdict(study, parts[first], judged[first], champion)
-    return _Findings(counts, rates, judged, intervals, preferences, policies, verdict)
+    return _Findings(counts, rates, judged, intervals, error, preferences, policies, verdict)
 
 
 def _intervals(models: Models, part: Part, judged: Judged, n_actions: int) -> Intervals:
     stratum = mapped(part.table, models.history.stratum)
     p = judged.predictors[CHALLENGER]
     return fit_intervals(p, part.response, part.action, stratum, part.table.customer, n_actions)
+
+
+def _held_out(models: Models, part: Part, judged: Judged) -> HeldOut:
+    return HeldOut(
+        probability=judged.predictors[CHALLENGER],
+        response=part.response,
+        action=part.action,
+        campaign=part.decisions.campaign[part.rows].astype(np.int64),
+        customer=part.table.customer,
+        worth_eur=mapped(part.table, models.margin.expected),
+        margin_eur=part.margin_eur,
+    )
 
 
 def _verdict(study: Study, part: Part, judged: Judged, champion: Champion | None) -> Verdict:
@@ -264,6 +279,7 @@ def _bundle(
         history=final.history,
         response_calibration=final.calibration,
         intervals=findings.intervals,
+        forecast_error=findings.forecast_error,
         contact=_preference(study, final.contact, params.outbound),
         engagement=_preference(study, final.engagement, tuple(params.channels)),
         margin=final.margin,

@@ -57,7 +57,7 @@ def main(folder: Path, customers: int, events: int, threads: int, suffix: str) -
         began, before = time.perf_counter(), time.process_time()
         files = PartFiles(hidden, outputs.targets(hidden), "")
         write_scores(block, audience, files, size, by_threads(block, files, threads), silent)
-        files.finish()
+        files.finish({})
         outputs.deliver(hidden)
     figures = {
         "rows": block.counts.customers * len(params.outbound),

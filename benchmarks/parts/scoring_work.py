@@ -25,6 +25,7 @@ from features.timeline import Timeline
 from models.bundle import CONTACT, ENGAGEMENT, RESPONSE, Bundle, Manifest, Preference, Window, load_bundle
 from models.calibration import Platt, Unchanged
 from models.evidence import Evidence
+from models.forecast_error import ForecastError
 from models.intervals import History, Intervals
 from models.margin import fixed_margin
 
@@ -212,6 +213,7 @@ def _manifest(params: Params, features: FeatureSet, shared: Sequence[int]) -> Ma
         features=features.to_json(),
         history=History(columns=counts, long_from=10.0),
         response_calibration=Platt(slope=0.9, intercept=-0.1),
+        forecast_error=ForecastError(common=0.05, action=0.04, worth=0.03, spread=1.1),
         intervals=Intervals(tau=tuple((0.3, 0.2, 0.1) for _ in range(len(outbound) + 1))),
         contact=Preference(channels=outbound, columns=tuple(shared), calibration=Unchanged()),
         engagement=Preference(channels=steps, columns=tuple(shared), calibration=Unchanged()),

@@ -9,12 +9,13 @@ from channelwise.jobs.score import ScoreRequest, run_score, serving_bundle
 from channelwise.jobs.train import TrainRequest, TrainSummary, run_train
 from channelwise.reports.check import show_check
 from channelwise.reports.plan import show_plan
+from channelwise.reports.plan_page import plan_page
 from channelwise.reports.scores import show_scores
 from contract.errors import DataError
 from contract.intake import check_data
 from contract.params import Params
 from serving.limits import Limits
-from serving.plan import make_plan
+from serving.plan import PlanOptions, make_plan
 from training.card import card_text
 from training.tracking import default_registry
 
@@ -64,6 +65,6 @@ def run_job(job: Job, params: Params, limits: Limits) -> Done:
     show_scores(summary)
     say(f"\nchannelwise plan --scores {scores} --out {plan} …")
     with progress_bars() as progress:
-        result = make_plan(scores, plan, params, limits, progress)
+        result = make_plan(scores, plan, params, limits, PlanOptions(progress, page=plan_page))
     show_plan(result)
     return Done(scores, plan, card, training)

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import perf_counter, thread_time
 from typing import Final
@@ -28,6 +28,8 @@ from serving.audience import Audience
 from serving.batch import WRITING, Asked, BlockScorer, Counts, Made, by_threads, write_scores
 from serving.eligibility import Eligibility
 from serving.eligibility_files import Beside, Refusals, eligibility_beside
+from serving.opt_outs import opt_out_rates
+from serving.outlook import Outlook, outlook_file
 from serving.outputs import Outputs
 from serving.part_files import PartFiles, workshop
 from serving.scorer import Scorer
@@ -35,6 +37,7 @@ from serving.scores import Stamp
 
 AUDIENCE: Final = "audience.parquet"
 """The sorted audience, in the hidden folder of the output."""
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -140,7 +143,8 @@ def run_score(
         began = perf_counter()
         write_scores(block, audience, files, size, _mapped(request.engine, block, files, params), progress)
         with stages(WRITING):
-            files.finish()
+            outlook = _outlook(bundle, intake, block.stamp, params).as_json()
+            files.finish({outlook_file(outputs.beside): outlook})
             outputs.deliver(folder)
     return ScoreSummary(
         outputs=outputs,
@@ -194,6 +198,20 @@ def _key(block: BlockScorer, params: Params) -> str:
     settings = params.model_dump(mode="json", exclude={"threads"})
     known = [block.timeline.fingerprint, vars(block.stamp), block.category, block.customers.names, settings]
     return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
+
+
+def _outlook(bundle: Bundle, intake: Intake, stamp: Stamp, params: Params) -> Outlook:
+    manifest = bundle.manifest
+    as_of = EPOCH + timedelta(microseconds=stamp.as_of_us)
+    return Outlook(
+        campaign_id=stamp.campaign_id,
+        as_of=as_of,
+        model_version=stamp.model_version,
+        objective=manifest.objective_name,
+        horizon_days=manifest.objective.horizon_days,
+        forecast_error=manifest.forecast_error,
+        opt_outs=opt_out_rates(intake.connection, params, as_of),
+    )
 
 
 def _audience_ids(intake: Intake) -> list[str]:

@@ -2,23 +2,26 @@
 
 from channelwise.console import say, show_table, warn
 from channelwise.reports.eligibility import show_refusals
-from serving.forecast import Forecast
+from serving.forecast import Estimate, Outcome
 from serving.plan_files import PlanResult
 from serving.plan_report import PlanReport
 
+MOST_REASONS = 5
+
 
 def show_plan(result: PlanResult) -> None:
-    """Mix, limits with use and price, forecast beside the baselines, and who is left out."""
+    """The answer in a sentence, channels, limits with use and price, plain rules beside it, moves, who is left out."""
     report = result.report
-    roles = ", ".join(f"{name} {count:,}" for name, count in report.roles.items())
-    say(f"{report.customers:,} customers: {roles}")
-    rows = [(name, f"{count:,}") for name, count in report.mix.items()]
-    show_table(f"{report.contacts:,} contacts for {report.cost_eur:,.2f} EUR", ("channel", "contacts"), rows)
+    _say_answer(report)
+    _show_channels(report)
     _show_limits(report)
-    _show_forecasts(report)
-    excluded = [(reason, f"{count:,}") for reason, count in report.excluded.items()]
+    _show_baselines(report)
+    _show_moves(report)
+    excluded = [(reason, f"{count:,}") for reason, count in list(report.excluded.items())[:MOST_REASONS]]
     if excluded:
-        show_table("Customers whom no channel may reach", ("reason", "customers"), excluded[:10])
+        more = len(report.excluded) - len(excluded)
+        title = "Customers whom no channel may reach" + (f" ({more} rarer reasons in the report)" if more else "")
+        show_table(title, ("reason", "customers"), excluded)
     if report.eligibility is not None:
         show_refusals(report.eligibility)
     say(
@@ -28,6 +31,34 @@ def show_plan(result: PlanResult) -> None:
     for line in report.warnings:
         warn(line)
     say(f"Plan: {result.plan}\nPropensities: {result.propensities}\nReport: {result.report_file}")
+    if result.page is not None:
+        say(f"Page: {result.page} – open it in a browser: curve of the budget, comparison, intervals, glossary")
+
+
+def _say_answer(report: PlanReport) -> None:
+    roles = ", ".join(f"{name} {count:,}" for name, count in report.roles.items())
+    say(f"{report.customers:,} customers: {roles}")
+    net = report.forecast.net_eur
+    say(
+        f"{report.contacts:,} contacts for {report.cost_eur:,.2f} EUR bring {report.expected_margin_eur:,.0f} EUR of "
+        f"margin beyond no contact: {net.mean:,.0f} EUR net ({report.interval:.0%} interval {_span(net)}).\n"
+    )
+
+
+def _show_channels(report: PlanReport) -> None:
+    parts = {name: each for name, each in report.forecast.channels.items() if each.contacts}
+    rows = [_outcome_row(name, each) for name, each in [*parts.items(), ("in all", report.forecast)]]
+    header = ("channel", "contacts", "responses brought", "cost EUR", "net EUR", "net, interval", "opt-outs")
+    show_table("What each channel brings, by the scores", header, rows)
+
+
+def _outcome_row(name: str, each: Outcome) -> tuple[str, ...]:
+    opt_outs = f"{each.opt_outs.mean:,.1f}" if each.opt_outs is not None else "–"
+    brought = f"{each.incremental_responses.mean:,.0f}"
+    return (
+        *(name, f"{each.contacts:,}", brought, f"{each.cost_eur:,.2f}", f"{each.net_eur.mean:,.0f}"),
+        *(_span(each.net_eur), opt_outs),
+    )
 
 
 def _show_limits(report: PlanReport) -> None:
@@ -39,20 +70,29 @@ def _show_limits(report: PlanReport) -> None:
         show_table("Limits", ("limit", "allowed", "used", "price"), rows)
 
 
-def _show_forecasts(report: PlanReport) -> None:
-    rows = [_forecast_row("this plan", report.forecast)]
-    rows += [_forecast_row(name, each) for name, each in report.baselines.items()]
-    header = ("forecast", "contacts", "responses brought", "cost EUR", "net EUR", f"{report.interval:.0%} interval")
-    show_table("Forecast, by the scores", header, rows)
+def _show_baselines(report: PlanReport) -> None:
+    others = sorted(report.baselines.items(), key=lambda each: -each[1].net_eur.mean)
+    rows = [_baseline_row(name, each) for name, each in [("this plan", report.forecast), *others]]
+    header = ("who chooses", "contacts", "responses brought", "cost EUR", "net EUR", f"{report.interval:.0%} interval")
+    show_table("Beside plain rules under the same limits", header, rows)
 
 
-def _forecast_row(name: str, each: Forecast) -> tuple[str, ...]:
-    net = each.net_eur
-    return (
-        name,
-        f"{each.contacts:,}",
-        f"{each.incremental_responses.mean:,.0f}",
-        f"{each.cost_eur:,.2f}",
-        f"{net.mean:,.0f}",
-        f"{net.lower:,.0f} to {net.upper:,.0f}",
+def _baseline_row(name: str, each: Outcome) -> tuple[str, ...]:
+    return _outcome_row(name, each)[:6]
+
+
+def _show_moves(report: PlanReport) -> None:
+    found = report.moves
+    if found is None:
+        return
+    say(
+        f"Since the last plan {found.moved:,} customers moved, {found.stayed:,} stayed, {found.new:,} are new and "
+        f"{found.gone:,} have left the audience."
     )
+    if found.reasons:
+        rows = [(reason, f"{count:,}") for reason, count in found.reasons.items()]
+        show_table("Why they moved", ("reason", "customers"), rows)
+
+
+def _span(each: Estimate) -> str:
+    return f"{each.lower:,.0f} to {each.upper:,.0f}"

@@ -37,7 +37,7 @@ def demo(
         f"""
 What to look at next
   {folder / "card.txt"}      what was learned, how well, and what it cannot say
-  {folder / "plan.json"}     use and price of each limit, certified gap, forecast, baselines
+  {folder / "plan.html"}     the plan as a page: forecast, limits and their price, budget, who is left out
   {folder / "plan.parquet"}  whom to contact, on which channel, at what worth, with which probability
   {folder / "data"}          the input tables: the form that your own data takes
   README.md                  the same job on your own tables"""

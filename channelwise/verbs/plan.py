@@ -21,6 +21,9 @@ def plan(
     minimum: Annotated[
         list[str] | None, typer.Option("--minimum", metavar="CHANNEL=N", help="Contacts at least; may be repeated.")
     ] = None,
+    last_plan: Annotated[
+        Path | None, typer.Option("--last-plan", metavar="FILE", help="An earlier plan; says who moved since, and why.")
+    ] = None,
     params: ParamsFiles = None,
     assignments: Assignments = None,
 ) -> None:
@@ -29,12 +32,13 @@ def plan(
     Example: channelwise plan --scores scores.parquet --out plan.parquet --budget 500 --capacity phone=100
     """
     from channelwise.reports.plan import show_plan
+    from channelwise.reports.plan_page import plan_page
     from serving.limits import limits_of
-    from serving.plan import make_plan
+    from serving.plan import PlanOptions, make_plan
 
     settings = read_params(params, assignments)
     capacities, minimums = read_limits("--capacity", capacity), read_limits("--minimum", minimum)
     limits = limits_of(settings, budget, capacities, minimums)
     with progress_bars() as progress:
-        result = make_plan(scores, out, settings, limits, progress)
+        result = make_plan(scores, out, settings, limits, PlanOptions(progress, last_plan, plan_page))
     show_plan(result)

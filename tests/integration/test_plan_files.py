@@ -8,10 +8,11 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
 
+from channelwise.reports.plan_page import plan_page
 from contract.errors import DataError, RefusedError, UsageError
 from contract.loading import load_params
 from serving.limits import limits_of
-from serving.plan import make_plan
+from serving.plan import PlanOptions, make_plan
 from serving.scores import SCORE_SCHEMA
 
 CHANNELS = ("email", "sms", "push", "phone", "mail", "social")
@@ -248,3 +249,22 @@ def test_tight_minimums_on_shared_customers_are_met_and_the_report_says_how(tmp_
     assert (again.channel == "sms").sum() == roles["plan"] - email
     vector = pd.read_parquet(result.propensities)
     assert vector.groupby("customer_id").propensity.sum().to_numpy() == pytest.approx(1.0)
+
+
+def test_the_page_is_written_with_the_plan_and_tells_what_changed_since_the_last(tmp_path, params):
+    first = planned(tmp_path, score_frame(120), params, limits_of(params, 20.0), out="first.csv")
+    assert first.page is None
+    options = PlanOptions(last_plan=first.plan, page=plan_page)
+    limits = limits_of(params, 60.0)
+    result = make_plan(tmp_path / "scores.parquet", tmp_path / "second.parquet", params, limits, options)
+    assert result.page is not None
+    assert result.page == tmp_path / "second.html"
+    assert result.page.read_text(encoding="utf-8") == plan_page(result.report)
+    before, after = pd.read_csv(first.plan), pd.read_parquet(result.plan)
+    moved = int((before.channel.fillna("") != after.channel.fillna("")).sum())
+    assert moved > 0
+    assert result.report.moves is not None
+    assert result.report.moves.moved == moved
+    assert sum(result.report.moves.reasons.values()) == moved
+    assert "last plan" in result.report.baselines
+    assert json.loads(result.report_file.read_text())["moves"]["moved"] == moved

@@ -77,7 +77,12 @@ def test_a_duckdb_file_holds_both_tables_and_keeps_what_else_it_has(scored, tmp_
         found = [rows_of(connection.sql(f"FROM {name}").to_arrow_table()) for name in ("scores", "engagement")]
         assert connection.execute("FROM mine").fetchall() == [(1,)]
     assert found == both(scored.scores)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [out.name, "s.eligibility.json", "s.eligibility.parquet"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        out.name,
+        "s.eligibility.json",
+        "s.eligibility.parquet",
+        "s.outlook.json",
+    ]
 
 
 def test_a_postgres_database_holds_both_tables(scored, postgres):

@@ -12,7 +12,8 @@ from simulation.config import RetailerConfig
 from simulation.retailer import build_retailer, simulate_block, write_retailer
 
 CONFIG = RetailerConfig(600, seed=4, years=1)
-TABLES = ("interactions", "customers", "consents", "audience", "truth/response", "truth/answer", "truth/engagement")
+TRUTH = ("truth/response", "truth/answer", "truth/engagement", "truth/opt_out")
+TABLES = ("interactions", "customers", "consents", "audience", *TRUTH)
 
 
 def rows(folder, table):

@@ -22,6 +22,7 @@ from models.bundle import (
 )
 from models.calibration import Platt, Temperature, Unchanged
 from models.evidence import Evidence
+from models.forecast_error import ForecastError
 from models.intervals import History, Intervals
 from models.margin import fixed_margin
 
@@ -54,6 +55,7 @@ def bundle() -> Bundle:
         history=History(columns=(0,), long_from=1.0),
         response_calibration=Platt(slope=0.9, intercept=-0.1),
         intervals=Intervals(tau=tuple((0.3, 0.2, 0.1) for _ in range(len(outbound) + 1))),
+        forecast_error=ForecastError(common=0.05, action=0.04, worth=0.03, spread=1.1),
         contact=Preference(channels=outbound[:3], columns=(0,), calibration=Temperature(temperature=1.3)),
         engagement=Preference(channels=("web", "store"), columns=(0,), calibration=Unchanged(), fixed=(0.25, 0.75)),
         margin=fixed_margin(3.0),
@@ -138,7 +140,7 @@ def _edited(tree, key, value):
         (lambda f: (f / MANIFEST).unlink(), "cannot be read"),
         (lambda f: (f / MANIFEST).write_text((f / MANIFEST).read_text()[:200]), "no valid JSON"),
         (lambda f: (f / MANIFEST).write_text("[]"), "format None"),
-        (lambda f: _rewrite(f, "format", 99), "format 99; this version reads format 1"),
+        (lambda f: _rewrite(f, "format", 99), "format 99; this version reads format 2"),
         (lambda f: _rewrite(f, "base_rates", [0.5]), "checksum differs from its content"),
         (lambda f: _rewrite(f, "further", 1), "does not hold what a bundle must"),
     ],

@@ -45,7 +45,7 @@ class Place:
         """The bytes of both files when nobody disturbs the run."""
         files = self.files("undisturbed")
         self.run(files, parts)
-        files.finish()
+        files.finish({})
         return [target.read_bytes() for target in self.targets]
 
 
@@ -68,7 +68,7 @@ def test_a_run_goes_on_where_another_was_killed_and_gives_the_same_bytes(place):
     assert place.run(place.files(), 3) == 3
     again = place.files()
     assert place.run(again, 5) == 2
-    again.finish()
+    again.finish({})
     assert [target.read_bytes() for target in place.targets] == expected
 
 
@@ -91,8 +91,16 @@ def test_only_what_is_whole_is_kept(place, damage):
     again = place.files()
     assert len(again.sources) == {"no journal": 0, "no body": 0}.get(damage, 2)
     place.run(again, 4)
-    again.finish()
+    again.finish({})
     assert [target.read_bytes() for target in place.targets] == expected
+
+
+def test_texts_appear_with_the_files(place, tmp_path):
+    files = place.files()
+    place.run(files, 1)
+    files.finish({tmp_path / "note.json": "{}"})
+    assert (tmp_path / "note.json").read_text(encoding="utf-8") == "{}"
+    assert all(target.exists() for target in place.targets)
 
 
 def test_another_key_or_source_starts_anew(place):
@@ -107,7 +115,7 @@ def test_fewer_parts_than_before_leave_no_rest(place):
     place.run(place.files(), 4)
     again = place.files()
     assert place.run(again, 2) == 0
-    again.finish()
+    again.finish({})
     assert [target.read_bytes() for target in place.targets] == expected
 
 
