@@ -12,14 +12,17 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
 
-from contract.files import atomic_group
+from contract.files import atomic_file
 from contract.progress import Progress
 from features.matrix import FeatureSet, Matrix
 from features.sentences import Sentences
 from models.bundle import RESPONSE, Bundle
 from models.explanation import Explanation, explain
-from serving.batch import FORMATS, blocks, closing
+from serving.audience import Audience
+from serving.outputs import FILES
 from serving.scores import Stamp
 
 START: Final = "what is usual among the decisions that taught the model"
@@ -109,7 +112,7 @@ def beside(scores: Path) -> Path:
 
 
 def write_explanations(
-    ids: Sequence[str],
+    audience: Audience,
     block_customers: int,
     explain_block: Callable[[npt.NDArray[np.object_]], pa.Table],
     path: Path,
@@ -118,19 +121,27 @@ def write_explanations(
     """The file of a scoring's reasons, whole or not at all.
 
     Args:
-        ids: customers in the order of their rows.
+        audience: whom to explain.
         block_customers: how many are explained at a time.
         explain_block: the reasons of some of them.
-        path: where to write, a suffix of `FORMATS`.
+        path: where to write, a suffix of `FILES`.
         progress: told after each block.
     """
-    assert path.suffix in FORMATS
-    customers = np.asarray(ids, dtype=object)
-    with atomic_group([path]) as (part,), closing(part, EXPLANATION_SCHEMA) as writer:
-        progress("explain", 0, len(customers))
-        for block in blocks(customers, block_customers):
-            writer.write_table(explain_block(customers[block]))
-            progress("explain", block.stop, len(customers))
+    assert path.suffix in FILES
+    done = 0
+    with atomic_file(path) as target, _writer(target) as writer:
+        progress("explain", 0, audience.customers)
+        for part in audience.parts(block_customers):
+            writer.write_table(explain_block(part.ids.to_numpy(zero_copy_only=False)))
+            done += len(part)
+            progress("explain", done, audience.customers)
+
+
+def _writer(path: Path) -> pq.ParquetWriter | pa_csv.CSVWriter:
+    """A writer of tables in the format that the suffix names; a context that closes the file."""
+    if path.suffix == ".csv":
+        return pa_csv.CSVWriter(path, EXPLANATION_SCHEMA)
+    return pq.ParquetWriter(path, EXPLANATION_SCHEMA, compression="zstd")
 
 
 def _stamped(columns: dict[str, npt.NDArray[np.generic]], stamp: Stamp) -> pa.Table:
