@@ -228,12 +228,12 @@ class OnlineFeatures:
     def _sweep(self, events: Events, spine: Spine, out: Matrix) -> None:
         features = self._features
         try:
-            sweep(features.program, events, spine, out)
+            sweep(features.program, features.machine_opens.without(events), spine, out)
         except UsageError:
             if self._store.refresh() is features.codebook:
                 raise
             self._follow(self._store.codebook)
-            sweep(self._features.program, events, spine, out)
+            sweep(self._features.program, self._features.machine_opens.without(events), spine, out)
 
     def _tracked(self, events: Events, opened_on: frozenset[str]) -> Events:
         """Without what was opened on other channels than these."""

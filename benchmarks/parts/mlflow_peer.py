@@ -8,8 +8,8 @@ from typing import Any
 
 import mlflow
 import numpy as np
-import pandas as pd
-from mlflow.pyfunc import PythonModel
+import pyarrow as pa
+from mlflow.pyfunc.model import PythonModel
 
 from contract.loading import load_params
 from contract.stored import EVENTS
@@ -18,10 +18,10 @@ from models.bundle import load_bundle
 from serving.http.service import microseconds
 from serving.live import LiveModel, Person, open_shop
 from serving.live_rules import LiveRules
-from serving.scores import Stamp, score_table
+from serving.scores import Stamp, Standing, score_table
 
 
-class Peer(PythonModel):  # type: ignore[misc]  # MLflow tells no types
+class Peer(PythonModel):
     """Scores customers of a store, as the batch writes them."""
 
     def load_context(self, context: Any) -> None:  # noqa: ARG002  MLflow's signature
@@ -35,7 +35,7 @@ class Peer(PythonModel):  # type: ignore[misc]  # MLflow tells no types
         self.rules = LiveRules(self.shop.connection, params, ids, self.shop.transactional, self.now_us)
         self.costs = np.array([params.channels[name].unit_cost for name in params.outbound])
 
-    def predict(self, context: Any, model_input: pd.DataFrame) -> pd.DataFrame:  # noqa: ARG002
+    def predict(self, context: Any, model_input: Any, params: dict[str, Any] | None = None) -> Any:  # noqa: ARG002
         """Rows of the scores, by customer and channel."""
         ids, model = model_input["customer_id"].tolist(), self.model
         people = [Person(each, model.history(each)) for each in ids]
@@ -43,10 +43,9 @@ class Peer(PythonModel):  # type: ignore[misc]  # MLflow tells no types
         access, manifest = self.rules.access(ids, self.now_us, None), model.bundle.manifest
         evidence = tuple(each.verdict for each in manifest.evidence[1:])
         stamp = Stamp("", self.now_us, model.model_version)
-        named = np.array(ids, dtype=object)
-        table = score_table(named, manifest.outbound, predictions, access, self.costs, evidence, stamp)
-        scores: pd.DataFrame = table.to_pandas()
-        return scores
+        named, standing = pa.array(ids, pa.string()), Standing.of(access)
+        table = score_table(named, manifest.outbound, predictions, standing, self.costs, evidence, stamp)
+        return table.to_pandas()
 
 
 mlflow.models.set_model(Peer())

@@ -6,9 +6,10 @@ import numpy as np
 
 from pages.page import Markup, eur, percent, render, whole
 from pages.plots import Axis, Bar, Mark, bars, curve, intervals, matrix, shares
-from serving.exploration import EXPLORE, HOLDOUT, INELIGIBLE, PLAN, ROLES
 from serving.forecast import Estimate, Forecast, Outcome
-from serving.plan_report import LimitUse, PlanReport
+from serving.limit_figures import LimitFigure
+from serving.plan_report import PlanReport
+from serving.roles import EXPLORE, HOLDOUT, INELIGIBLE, PLAN, ROLES
 
 Rows = list[tuple[str, ...]]
 
@@ -17,34 +18,53 @@ WHOLE_FROM_EUR = 100
 UNKNOWN = "–"
 
 
-def plan_page(report: PlanReport) -> str:
-    """The page's text; loads nothing from elsewhere."""
-    campaign = f"“{report.campaign_id}”" if report.campaign_id else "without a campaign"
+def plan_page(reports: Sequence[PlanReport]) -> str:
+    """The page's text; loads nothing from elsewhere. What several campaigns share stands before each of them."""
+    first = reports[0]
+    names = [f"“{each.campaign_id}”" if each.campaign_id else "without a campaign" for each in reports]
     return render(
         "plan.html.j2",
-        title=f"Plan for campaign {campaign}",
-        report=report,
-        net=report.forecast.net_eur,
-        level=percent(report.interval, 0),
-        key=_key_figures(report),
-        compared=_compared(report),
-        baselines_plot=_baselines_plot(report),
-        baselines_rows=_baselines_rows(report),
-        mix_plot=_mix_plot(report),
-        channel_rows=_channel_rows(report),
-        limits_plot=_limits_plot(report.limits),
-        prices=[(_limit_name(each), each.text()) for each in report.limits],
-        budget_plot=_budget_plot(report),
+        title=f"Plan for campaign{'s' if len(reports) > 1 else ''} {', '.join(names)}",
+        joint=first.joint,
+        first=first,
+        level=percent(first.interval, 0),
+        net_eur=sum(each.net_eur for each in reports),
+        warnings=list(dict.fromkeys(line for each in reports for line in each.warnings)),
+        assumptions=list(
+            dict.fromkeys(line for each in reports for line in (*each.assumptions, *each.joint.assumptions))
+        ),
+        limits_plot=_limits_plot(first.joint.limits),
+        prices=[(each.name, each.text) for each in first.joint.limits],
+        budget_plot=_budget_plot(first),
         budget_rows=[
-            (money(each.budget_eur), money(each.net_eur), f"{each.price:,.2f} EUR") for each in report.frontier.points
+            (money(each.budget_eur), money(each.net_eur), f"{each.price:,.2f} EUR") for each in first.frontier.points
         ],
-        moves_plot=_moves_plot(report),
-        reasons_plot=_reasons_plot(report.moves.reasons if report.moves else {}, "moved"),
-        roles_plot=_roles_plot(report),
-        excluded_plot=_reasons_plot(report.excluded, "may not be contacted"),
-        more_reasons=max(0, len(report.excluded) - MOST_REASONS),
-        evidence_plot=_evidence_plot(report),
+        campaigns=[
+            _campaign(each, name, number) for number, (each, name) in enumerate(zip(reports, names, strict=True))
+        ],
     )
+
+
+def _campaign(report: PlanReport, name: str, number: int) -> dict[str, object]:
+    """What the page says of one campaign; `mark` tells its sections from those of others."""
+    return {
+        "name": name,
+        "mark": f"-{number + 1}" if number else "",
+        "report": report,
+        "net": report.forecast.net_eur,
+        "key": _key_figures(report),
+        "compared": _compared(report),
+        "baselines_plot": _baselines_plot(report),
+        "baselines_rows": _baselines_rows(report),
+        "mix_plot": _mix_plot(report),
+        "channel_rows": _channel_rows(report),
+        "moves_plot": _moves_plot(report),
+        "reasons_plot": _reasons_plot(report.moves.reasons if report.moves else {}, "moved"),
+        "roles_plot": _roles_plot(report),
+        "excluded_plot": _reasons_plot(report.excluded, "may not be contacted"),
+        "more_reasons": max(0, len(report.excluded) - MOST_REASONS),
+        "evidence_plot": _evidence_plot(report),
+    }
 
 
 def money(value: float) -> str:
@@ -71,7 +91,7 @@ def _key_figures(report: PlanReport) -> Rows:
     opt_outs = found.opt_outs
     return [
         (money(report.net_eur), f"net of cost, beyond no contact; {level} interval {span(found.net_eur)}"),
-        (whole(report.contacts), f"contacts to {whole(report.customers)} customers, at most one each"),
+        (whole(report.contacts), f"contacts to {whole(report.customers)} customers, at most {_most(report)} each"),
         (money(report.cost_eur), "for all contacts"),
         (
             whole(found.incremental_responses.mean),
@@ -83,6 +103,11 @@ def _key_figures(report: PlanReport) -> Rows:
         ),
         (_gap(report.gap), "at most below the best plan there is under these limits, by the same scores"),
     ]
+
+
+def _most(report: PlanReport) -> str:
+    most = report.joint.contacts_per_customer
+    return "one" if most == 1 else str(most)
 
 
 def _share(share: float) -> str:
@@ -156,11 +181,7 @@ def _channel_rows(report: PlanReport) -> Rows:
     return [*((name, *_cells(each)) for name, each in parts), ("in all", *_cells(report.forecast))]
 
 
-def _limit_name(each: LimitUse) -> str:
-    return f"{each.kind} {each.channel}" if each.channel else each.kind
-
-
-def _limits_plot(limits: Sequence[LimitUse]) -> Markup | None:
+def _limits_plot(limits: Sequence[LimitFigure]) -> Markup | None:
     if not limits:
         return None
     rows = []
@@ -169,7 +190,7 @@ def _limits_plot(limits: Sequence[LimitUse]) -> Markup | None:
         share = each.used / each.limit if each.limit > 0 else 1.0
         least = "at least " if each.kind == "minimum" else ""
         text = f"{each.used:,.0f} of {least}{each.limit:,.0f}{unit}"
-        rows.append(Bar(_limit_name(each), min(share, 1.5), text, full=1.0, ours=each.price_eur > 0))
+        rows.append(Bar(each.name, min(share, 1.5), text, full=1.0, ours=each.binds))
     words = "Use of limits: " + "; ".join(f"{row.name} {row.text}" for row in rows)
     return bars(rows, words)
 
@@ -179,7 +200,7 @@ def _budget_plot(report: PlanReport) -> Markup | None:
     if not found.points:
         return None
     x, y = [each.budget_eur for each in found.points], [each.net_eur for each in found.points]
-    budget = next((each for each in report.limits if each.kind == "budget"), None)
+    budget = next((each for each in report.joint.limits if each.name == "budget"), None)
     here = budget.limit if budget is not None else found.enough_eur
     own = float(np.interp(here, x, y))
     price = budget.price_eur if budget is not None else 0.0

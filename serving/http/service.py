@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Final, TypeVar
 
+import numpy as np
+
 from contract.errors import ChannelwiseError, DataError, StorageError
 from contract.kinds import HELD_OUT, SENT, Role
 from contract.params import Params
@@ -40,7 +42,7 @@ from serving.http.rendering import scores_of
 from serving.http.routes import Call
 from serving.live import LiveModel, Person, Shop
 from serving.live_rules import LiveRules
-from serving.scores import Predictions
+from serving.scores import NOT_PROFILED, Predictions, marked
 
 T = TypeVar("T")
 
@@ -103,6 +105,9 @@ class Service:
             ids = [each.customer_id for each in people]
             predictions = model.predict(people, now, campaign)
             access = self.rules.access(ids, now, request.campaign_id, [events for _, events in asked])
+            refusing = np.array([model.knows(each) and not model.use(each).profiling for each in ids])
+            if refusing.any():
+                access = marked(access, refusing, NOT_PROFILED)
             known = [model.knows(each.customer_id) or each.history != EMPTY for each in people]
             found += scores_of(model.bundle, ids, known, predictions, access, self.costs)
             yield

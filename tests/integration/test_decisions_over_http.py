@@ -4,6 +4,7 @@ import signal
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -54,7 +55,7 @@ def asked(request_id: str, campaign: str, customers: list[str]) -> dict[str, obj
     return {"request_id": request_id, "campaign_id": campaign, "customers": customers}
 
 
-def kept(folder: Path, query: str) -> list[tuple[object, ...]]:
+def kept(folder: Path, query: str) -> list[tuple[Any, ...]]:
     """Rows of the store, as a training reads it."""
     intake = open_data(place_of(str(folder / "store")), load_params(), as_of=None, quarantine=None)
     return intake.connection.sql(query).fetchall()

@@ -96,7 +96,7 @@ def test_an_event_counts_from_the_next_answer_on_and_once(server: Client, custom
 def test_fresh_events_count_as_if_they_had_been_delivered(
     server: Client, trained: Workplace, customers: list[str]
 ) -> None:
-    fresh = [
+    fresh: list[dict[str, object]] = [
         {"occurred_at": "2026-10-31T23:59:00Z", "kind": "unsubscribed", "channel": "email"},
         {"occurred_at": BEFORE, "kind": "returned", "channel": "app", "value": 12.5, "campaign_id": trained.campaign},
         {"occurred_at": "2026-10-30T10:00:00.000001Z", "kind": "purchased", "channel": "store", "value": 80.0},

@@ -5,6 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 from hypothesis import given, settings
@@ -46,7 +47,8 @@ def served(seed, campaign):
 
 def started(world, params, start, rng):
     """The rules as they know the world at its as-of: some of it read at the start, the rest told since in any order."""
-    known, told = [], []
+    known: list[tuple[Any, ...]] = []
+    told: list[tuple[Any, ...]] = []
     for row in world.interactions:
         (rng.choice((known, told)) if row[0] in world.customers else told).append(row)
     before = replace(world, interactions=known)
