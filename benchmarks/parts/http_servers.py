@@ -144,7 +144,8 @@ def mlflows(world: World) -> Iterator[Running]:
 
 def _running(command: list[str], folder: Path, port: int, key: str, further: dict[str, str]) -> Iterator[Running]:
     root = str(Path(__file__).parents[2])
-    environment = {**os.environ, "PYTHONPATH": root, **further}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PYTHONPATH": root, "PATH": path, **further}
     with (folder / "server.log").open("ab") as log:
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True)
     try:

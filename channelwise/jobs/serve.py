@@ -1,7 +1,9 @@
 """The job that serves: puts store, model and HTTP together, and runs until it is told to end."""
 
 import asyncio
-from collections.abc import Callable
+import fcntl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
@@ -85,7 +87,7 @@ def run_serve(
     """Serves until SIGTERM or SIGINT.
 
     Raises:
-        UsageError: there is no key, no model, or neither store nor data.
+        UsageError: there is no key, no model, neither store nor data, or another server has the store.
         DataError: the data that a new store was to begin with cannot be used.
     """
     if not request.keys.keys:
@@ -94,6 +96,36 @@ def run_serve(
     bundle = watch.newer()
     assert bundle is not None
     _prepare_store(request, bundle, params, progress, clock())
+    with _alone(request.store):
+        _serve(request, bundle, watch, params, clock, say)
+
+
+@contextmanager
+def _alone(store: Path) -> Iterator[None]:
+    """Has the store to itself; the system takes that back whatever ends the process.
+
+    Raises:
+        UsageError: another server has it.
+    """
+    with (store / "server.lock").open("wb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UsageError(
+                f"--store {store}: another server answers from it, and each must know of every event; end that one, or "
+                "name another store"
+            ) from None
+        yield
+
+
+def _serve(
+    request: ServeRequest,
+    bundle: Bundle,
+    watch: ModelWatch,
+    params: Params,
+    clock: Callable[[], datetime],
+    say: TextIO,
+) -> None:
     log = DecisionLog(request.store / DECISIONS, durability=params.serving.durability)
     remove_erased(request.store, log)
     store = SqliteStore(request.store / EVENTS, params, durability=params.serving.durability)

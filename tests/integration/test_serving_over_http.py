@@ -207,10 +207,21 @@ def test_who_is_erased_is_not_known_any_more_and_stays_out(server: Client, folde
         assert found.fetchall() == [(0,)]
 
 
+def with_store(words: list[object], store: Path) -> list[object]:
+    """The same words with a store of its own."""
+    return [store if word == words[3] else word for word in words]
+
+
+def test_a_store_has_one_server(server: Client, words: list[object]) -> None:
+    ran = run_apart("serve", *words)
+    assert (ran.code, "another server answers from it" in ran.err) == (2, True)
+
+
 def test_no_acknowledged_event_is_lost_by_kill_9(words: list[object], folder: Path, key: str) -> None:
     acknowledged: set[str] = set()
+    own = with_store(words, folder / "killed")
     for round_ in range(3):
-        with running(folder, key, *words[2:]) as client:
+        with running(folder, key, *(own[2:] if round_ else own)) as client:
             for number in range(10):
                 name = f"kill-{round_}-{number}"
                 assert (
@@ -219,7 +230,7 @@ def test_no_acknowledged_event_is_lost_by_kill_9(words: list[object], folder: Pa
                 acknowledged.add(name)
             client.process.send_signal(signal.SIGKILL)
             client.process.wait()
-    with running(folder, key, *words[2:]) as client:
+    with running(folder, key, *own[2:]) as client:
         again = [bought(name, f"new{name.rpartition('-')[2]}") for name in sorted(acknowledged)]
         _, answer = client.ask("POST", "/v1/interactions", {"interactions": again})
         assert (answer["accepted"], answer["known"]) == (0, len(acknowledged))
@@ -228,9 +239,10 @@ def test_no_acknowledged_event_is_lost_by_kill_9(words: list[object], folder: Pa
 def test_a_promoted_model_is_taken_up_and_a_broken_one_is_not(
     trained: Workplace, words: list[object], folder: Path, key: str, customers: list[str]
 ) -> None:
-    store = ["train", "--data", folder / "store", "--as-of", AS_OF, "--registry", trained.registry]
+    own = with_store(words, folder / "promoting")
+    store = ["train", "--data", folder / "promoting", "--as-of", AS_OF, "--registry", trained.registry]
     pointer = trained.registry_file.parent / "champions" / "sell.json"
-    with running(folder, key, *words[2:]) as client:
+    with running(folder, key, *own) as client:
         first = client.ask("GET", "/v1/models")[1]["serving"]["model_version"]
         succeeded(run_command(*store, "--profile", "quick", *SMALL_TRAINING, "--set", "seed=1"))
         succeeded(run_apart("promote", "--registry", trained.registry, "--version", 2))
