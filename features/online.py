@@ -189,7 +189,10 @@ class OnlineFeatures:
     def together(self, histories: Sequence[bytes], uses: Sequence[Use], as_of_us: int) -> Events:
         """What may be used of n histories before a moment, as the events of customers 0 to n - 1."""
         parts = [self._usable(history, use, as_of_us) for history, use in zip(histories, uses, strict=True)]
-        return parts[0] if len(parts) == 1 else joined(parts)
+        events = parts[0] if len(parts) == 1 else joined(parts)
+        if events.code.max(initial=0) >= len(self._features.codebook.entries):
+            self._follow(self._store.refresh())
+        return self._features.machine_opens.without(events)
 
     def rows(self, events: Events, customer_ids: Sequence[str], uses: Sequence[Use], asked: Asked) -> Matrix:
         """(n * n_actions, n_columns) all columns of n customers, a customer's rows side by side.
@@ -219,7 +222,7 @@ class OnlineFeatures:
         return out
 
     def _described(self, history: bytes, customer_id: str, asked: Asked, use: Use) -> Matrix:
-        return self.rows(self._usable(history, use, asked.as_of_us), [customer_id], [use], asked)
+        return self.rows(self.together([history], [use], asked.as_of_us), [customer_id], [use], asked)
 
     def _usable(self, history: bytes, use: Use, as_of_us: int) -> Events:
         events = events_of(history if use.profiling else EMPTY, as_of_us - self._lookback_us, as_of_us)
@@ -228,12 +231,12 @@ class OnlineFeatures:
     def _sweep(self, events: Events, spine: Spine, out: Matrix) -> None:
         features = self._features
         try:
-            sweep(features.program, features.machine_opens.without(events), spine, out)
+            sweep(features.program, events, spine, out)
         except UsageError:
             if self._store.refresh() is features.codebook:
                 raise
             self._follow(self._store.codebook)
-            sweep(self._features.program, self._features.machine_opens.without(events), spine, out)
+            sweep(self._features.program, events, spine, out)
 
     def _tracked(self, events: Events, opened_on: frozenset[str]) -> Events:
         """Without what was opened on other channels than these."""

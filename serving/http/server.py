@@ -4,6 +4,7 @@ One process answers on one event loop, and has its store to itself.
 """
 
 import asyncio
+import gc
 import signal
 import socket
 from collections.abc import Callable
@@ -69,6 +70,9 @@ async def run_server(
     if await _listens(serving, host, port):
         say.write(f"channelwise: serving {service.served.model.model_version} on http://{host}:{port}\n")
         say.flush()
+    # What lives as long as the server is not to be looked through again and again while requests wait.
+    gc.collect()
+    gc.freeze()
     waiting = loop.create_task(ended.wait())
     await asyncio.wait((serving, waiting), return_when=asyncio.FIRST_COMPLETED)
     application.closing = True
