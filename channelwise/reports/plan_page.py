@@ -39,14 +39,13 @@ def plan_page(reports: Sequence[PlanReport]) -> str:
         budget_rows=[
             (money(each.budget_eur), money(each.net_eur), f"{each.price:,.2f} EUR") for each in first.frontier.points
         ],
-        campaigns=[
-            _campaign(each, name, number) for number, (each, name) in enumerate(zip(reports, names, strict=True))
-        ],
+        campaigns=[_campaign(each, names[at], at, len(reports) > 1) for at, each in enumerate(reports)],
     )
 
 
-def _campaign(report: PlanReport, name: str, number: int) -> dict[str, object]:
-    """What the page says of one campaign; `mark` tells its sections from those of others."""
+def _campaign(report: PlanReport, name: str, number: int, several: bool) -> dict[str, object]:
+    """What the page says of one campaign; `mark` tells its sections from those of others, `of` its plots."""
+    of = f"{name}: " if several else ""
     return {
         "name": name,
         "mark": f"-{number + 1}" if number else "",
@@ -54,16 +53,16 @@ def _campaign(report: PlanReport, name: str, number: int) -> dict[str, object]:
         "net": report.forecast.net_eur,
         "key": _key_figures(report),
         "compared": _compared(report),
-        "baselines_plot": _baselines_plot(report),
+        "baselines_plot": _baselines_plot(report, of),
         "baselines_rows": _baselines_rows(report),
-        "mix_plot": _mix_plot(report),
+        "mix_plot": _mix_plot(report, of),
         "channel_rows": _channel_rows(report),
-        "moves_plot": _moves_plot(report),
-        "reasons_plot": _reasons_plot(report.moves.reasons if report.moves else {}, "moved"),
-        "roles_plot": _roles_plot(report),
-        "excluded_plot": _reasons_plot(report.excluded, "may not be contacted"),
+        "moves_plot": _moves_plot(report, of),
+        "reasons_plot": _reasons_plot(report.moves.reasons if report.moves else {}, "moved", of),
+        "roles_plot": _roles_plot(report, of),
+        "excluded_plot": _reasons_plot(report.excluded, "may not be contacted", of),
         "more_reasons": max(0, len(report.excluded) - MOST_REASONS),
-        "evidence_plot": _evidence_plot(report),
+        "evidence_plot": _evidence_plot(report, of),
     }
 
 
@@ -133,10 +132,10 @@ def _compared(report: PlanReport) -> str:
     return f"The best of the plain rules under the same limits, “{name}”, would earn {money(more)} less."
 
 
-def _baselines_plot(report: PlanReport) -> Markup:
+def _baselines_plot(report: PlanReport, of: str) -> Markup:
     rows = [_net_bar("this plan", report.forecast, ours=True)]
     rows += [_net_bar(name, each, ours=False) for name, each in _ordered(report.baselines)]
-    words = "Net of cost with interval: " + "; ".join(f"{row.name} {row.text}" for row in rows)
+    words = f"{of}Net of cost with interval: " + "; ".join(f"{row.name} {row.text}" for row in rows)
     return intervals(rows, words, "Margin brought, net of cost, EUR")
 
 
@@ -167,13 +166,13 @@ def _cells(each: Outcome) -> tuple[str, ...]:
     )
 
 
-def _mix_plot(report: PlanReport) -> Markup:
+def _mix_plot(report: PlanReport, of: str) -> Markup:
     total = max(1, report.contacts)
     rows = [
         Bar(name, float(count), f"{whole(count)} ({_share(count / total)})", ours=count > 0)
         for name, count in report.mix.items()
     ]
-    return bars(rows, "Contacts by channel: " + "; ".join(f"{row.name} {row.text}" for row in rows))
+    return bars(rows, f"{of}Contacts by channel: " + "; ".join(f"{row.name} {row.text}" for row in rows))
 
 
 def _channel_rows(report: PlanReport) -> Rows:
@@ -210,7 +209,7 @@ def _budget_plot(report: PlanReport) -> Markup | None:
     return curve(x, y, [Mark(here, own, text)], words, Axis("Budget, EUR", "Net of cost, EUR"))
 
 
-def _moves_plot(report: PlanReport) -> Markup | None:
+def _moves_plot(report: PlanReport, of: str) -> Markup | None:
     found = report.moves
     if found is None:
         return None
@@ -224,18 +223,18 @@ def _moves_plot(report: PlanReport) -> Markup | None:
         for column in range(len(found.now))
         if counts[row, column] and names[row] != found.now[column]
     ]
-    words = "Customers by channel in the last plan and now; moved: " + ("; ".join(flows) or "nobody")
+    words = f"{of}Customers by channel in the last plan and now; moved: " + ("; ".join(flows) or "nobody")
     return matrix(names, found.now, counts, words, Axis("in this plan", "in the last plan"))
 
 
-def _reasons_plot(reasons: dict[str, int], what: str) -> Markup | None:
+def _reasons_plot(reasons: dict[str, int], what: str, of: str) -> Markup | None:
     if not reasons:
         return None
     rows = [Bar(name, float(count), whole(count)) for name, count in list(reasons.items())[:MOST_REASONS]]
-    return bars(rows, f"Customers who {what}, by reason: " + "; ".join(f"{row.name} {row.text}" for row in rows))
+    return bars(rows, f"{of}Customers who {what}, by reason: " + "; ".join(f"{row.name} {row.text}" for row in rows))
 
 
-def _roles_plot(report: PlanReport) -> Markup:
+def _roles_plot(report: PlanReport, of: str) -> Markup:
     roles, contacted = report.roles, report.contacted
     plan, explore, holdout, ineligible = (ROLES[code] for code in (PLAN, EXPLORE, HOLDOUT, INELIGIBLE))
     parts = {
@@ -252,12 +251,14 @@ def _roles_plot(report: PlanReport) -> Markup:
         Bar(name, float(count), f"{whole(count)} ({_share(count / total)})", ours=name.startswith("contacted"))
         for name, count in parts.items()
     ]
-    return bars(rows, "Customers: " + "; ".join(f"{row.name} {row.text}" for row in rows))
+    return bars(rows, f"{of}Customers: " + "; ".join(f"{row.name} {row.text}" for row in rows))
 
 
-def _evidence_plot(report: PlanReport) -> Markup | None:
+def _evidence_plot(report: PlanReport, of: str) -> Markup | None:
     if not report.evidence_share:
         return None
     parts = sorted(report.evidence_share.items(), key=lambda each: -each[1])
-    words = "Share of the expected margin by evidence: " + "; ".join(f"{name} {share:.0%}" for name, share in parts)
+    words = f"{of}Share of the expected margin by evidence: " + "; ".join(
+        f"{name} {share:.0%}" for name, share in parts
+    )
     return shares(parts, words)

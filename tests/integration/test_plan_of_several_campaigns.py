@@ -1,6 +1,7 @@
 """Groups, several contacts, several campaigns, saved prices and single decisions, by the files that the plan writes."""
 
 import json
+import re
 from datetime import timedelta
 
 import numpy as np
@@ -9,11 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from channelwise.reports.plan_page import plan_page
 from contract.errors import DataError, RefusedError, UsageError
 from contract.loading import load_params
 from serving.limits import limits_of
 from serving.one_decision import decide_one, open_desk
-from serving.plan import Request, make_plan
+from serving.plan import PlanOptions, Request, make_plan
 from tests.adapters.command_line import run_command
 from tests.adapters.plan_scores import AS_OF, CHANNELS, COST, score_frame, written
 
@@ -272,3 +274,40 @@ def test_the_command_plans_campaigns_with_groups_and_says_what_each_limit_is_wor
         assert part in ran.out
     again = run_command(*words[:-1], "planning.limits=[]", "--prices", tmp_path / "plan.prices.json")
     assert again.code == 0, again.err
+
+
+def test_further_contacts_wait_for_their_gap(tmp_path):
+    assignments = [*CERTAIN, "planning.contacts_per_customer=3", "planning.gap_hours=36"]
+    result = planned(tmp_path, [campaign("spring", 60)], assignments, budget=None)
+    plan, moments = pd.read_parquet(result.plan), pd.read_parquet(tmp_path / "plan.moments.parquet")
+    contacted = plan[plan.channel.notna()].reset_index(drop=True)
+    assert moments[["customer_id", "channel", "campaign_id"]].equals(
+        contacted[["customer_id", "channel", "campaign_id"]]
+    )
+    place = contacted.groupby("customer_id").cumcount()
+    assert place.max() == 2
+    assert (moments.earliest_at == AS_OF + pd.to_timedelta(36 * place, unit="h")).all()
+
+
+def test_one_page_tells_of_all_campaigns_and_what_they_share(tmp_path):
+    params = load_params(assignments=list(RANDOM))
+    paths = [
+        written(frame, tmp_path / f"scores{at}.parquet", moment)
+        for at, (frame, moment) in enumerate([campaign("spring"), campaign("summer", 300, 1, days=1)])
+    ]
+    limits = limits_of(params, 40.0, {"phone": 8}, {})
+    result = make_plan(Request(tuple(paths)), tmp_path / "plan.parquet", params, limits, PlanOptions(page=plan_page))
+    assert result.page is not None
+    page = result.page.read_text(encoding="utf-8")
+    ids = re.findall(r' id="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+    assert {"brings", "brings-2", "left-out", "left-out-2", "limits", "budget"} <= set(ids)
+    assert set(re.findall(r'href="#([^"]*)"', page)) <= set(ids)
+    words = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
+    assert "Plan for campaigns “spring”, “summer”" in words
+    assert "2 campaigns share 400 customers" in words
+    for report in result.reports:
+        assert f"“{report.campaign_id}”: What the plan brings" in words
+        assert f"{report.net_eur:,.0f}" in words
+    for each in result.report.joint.limits:
+        assert each.text in words
