@@ -5,9 +5,10 @@ from collections import deque
 
 import pytest
 
-from contract.errors import ArtefactError, StorageError
+from contract.errors import ArtefactError, DataError, StorageError
 from contract.loading import load_params
 from features.event_store import Interaction
+from features.histories import EMPTY, inserted
 from features.sqlite_store import SqliteStore
 
 PARAMS = load_params()
@@ -86,4 +87,19 @@ def test_a_full_disk_keeps_nothing_of_the_event_and_all_before_it(tmp_path):
     assert kept[0] == VISIT
     assert len(store.codebook.entries) <= len(before.entries) + len(kept)
     assert store.append(VISIT) == (False, store.history("c0"))
+    store.close()
+
+
+def test_an_event_is_encoded_as_its_delivery_would_be_and_is_not_kept(tmp_path):
+    store = SqliteStore(tmp_path / "events.db", PARAMS)
+    later = VISIT._replace(kind="chatted", category="garden", occurred_at_us=VISIT.occurred_at_us + 1_000_000)
+    code, cents = store.encoded(later)
+    assert (cents, store.history("c0")) == (350, EMPTY)
+    assert store.codebook.entries[code][:3] == ("chatted", "web", "garden")
+    assert inserted(EMPTY, later.occurred_at_us, code, cents) == store.append(later).history
+    store.append(VISIT)
+    assert [event.kind for event in store.interactions({"visited"})] == ["visited"]
+    assert len(list(store.interactions())) == 2
+    with pytest.raises(DataError, match="'teleported' is not declared"):
+        store.encoded(VISIT._replace(kind="teleported"))
     store.close()
