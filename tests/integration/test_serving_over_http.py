@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from http.client import HTTPConnection
 from itertools import islice
 from pathlib import Path
@@ -168,27 +169,29 @@ def test_what_breaks_the_contract_is_refused_by_name_and_the_rest_is_kept(server
     assert "was delivered before with other content" in reasons["good"]
 
 
-def test_whatever_is_asked_the_answer_is_as_the_document_says(server: Client) -> None:
-    document = Document(server.ask("GET", "/openapi.json")[1])
-    connection, seen = HTTPConnection("127.0.0.1", server.port, timeout=10), set()
+def odd_answers(server: Client, document: Document, connection: HTTPConnection) -> Iterator[int]:
+    """Statuses of odd requests to every route, each held against the document."""
     for method, path, operation in document.operations():
         content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
         odd = mutations(content.get("example", {}), seed=len(path))
         for each in islice(odd, 150 if content else 30):
-            for name in ("customer_id", "nobody%00", "%ff%fe", "a" * 300):
+            for name in ("customer_id", "nobody%00", "%ff%fe", "a" * 300) if "{" in path else ("",):
                 target = path.replace("{customer_id}", name)
                 headers = {"authorization": f"Bearer {server.key}", **dict(each.headers)}
                 headers.pop("content-length", None)
                 headers.pop("transfer-encoding", None)
                 connection.request(method, target, each.body if content else None, headers)
                 answer = connection.getresponse()
-                body = answer.read()
-                kind = answer.headers["content-type"]
-                seen.add(answer.status)
+                body, kind = answer.read(), answer.headers["content-type"]
                 told = document.fault(operation, answer.status, kind, json.loads(body) if "json" in kind else "")
                 assert told is None, (method, target, each, body[:200])
-                if target == path:
-                    break
+                yield answer.status
+
+
+def test_whatever_is_asked_the_answer_is_as_the_document_says(server: Client) -> None:
+    document = Document(server.ask("GET", "/openapi.json")[1])
+    with closing(HTTPConnection("127.0.0.1", server.port, timeout=30)) as connection:
+        seen = set(odd_answers(server, document, connection))
     assert {200, 400, 401, 422} <= seen
     assert not {status for status in seen if status >= 500}
 
