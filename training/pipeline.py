@@ -31,6 +31,7 @@ from training.evaluation import Judged, base_rates, evaluate
 from training.fitting import Models, fit_models, refit_models
 from training.logistic import fit_logistic
 from training.policy_value import PolicyValue
+from training.profiling import with_profile
 from training.promotion import CHALLENGER, CHAMPION, Verdict, first_verdict, later_verdict
 from training.propensities import weigh_log
 from training.report import TrainingReport
@@ -98,7 +99,7 @@ def train(
     rival = None
     if champion is not None:
         rival = Champion(champion, rows_of(FeatureSet.from_json(champion.manifest.features)))
-    return train_bundle(
+    result = train_bundle(
         decisions,
         rows_of(features),
         split,
@@ -110,6 +111,11 @@ def train(
         storage=storage,
         progress=progress,
     )
+    del decisions
+    progress("profile", 0, 1)
+    bundle = with_profile(result.bundle, intake, timeline, params)
+    progress("profile", 1, 1)
+    return replace(result, bundle=bundle, report=replace(result.report, model_version=bundle.model_version))
 
 
 def train_bundle(

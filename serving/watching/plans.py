@@ -1,0 +1,90 @@
+"""Plans in order of their moment: prices of their limits and their mix of channels, the newest beside earlier ones.
+
+Reads the JSON that `plan` writes beside a plan. From five plans on the newest step is tested as figures of periods are.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from contract.errors import DataError
+from serving.watching.comparing import Past, figure, judged
+from serving.watching.findings import Finding, PlanFigures
+from serving.watching.moderated import discoveries, holm, moderated
+
+LEAST_PLANS: Final = 5
+_CENT: Final = 0.01
+_SHARE: Final = 0.005
+"""Less than a cent of price and half a per cent of contacts are as good as none."""
+
+
+def read_plans(files: Sequence[Path]) -> tuple[PlanFigures, ...]:
+    """The figures of plans, the earliest first.
+
+    Raises:
+        DataError: a file is none that `plan` wrote.
+    """
+    found = [_read(file) for file in files]
+    return tuple(sorted(found, key=lambda each: each.as_of or ""))
+
+
+def _read(file: Path) -> PlanFigures:
+    try:
+        tree: Any = json.loads(file.read_bytes())
+        prices = {
+            " ".join(filter(None, (each["kind"], each["channel"]))): float(each["price_eur"]) for each in tree["limits"]
+        }
+        return PlanFigures(
+            file=file.name,
+            campaign_id=tree["campaign_id"],
+            as_of=tree["as_of"],
+            contacts=int(tree["contacts"]),
+            net_eur=float(tree["net_eur"]),
+            prices=prices,
+            mix={name: int(count) for name, count in tree["mix"].items()},
+        )
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read ({error.strerror}); give the JSON that `plan` wrote") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{file}: is no plan's report ({error!r}); give the JSON that `plan` wrote") from error
+
+
+def compare_plans(past: Past, plans: Sequence[PlanFigures]) -> list[Finding]:
+    """The newest plan's step against the steps between earlier ones; nothing below five plans."""
+    if len(plans) < LEAST_PLANS:
+        return []
+    prices = sorted(set.intersection(*(set(each.prices) for each in plans)))
+    channels = sorted(set().union(*(each.mix for each in plans)))
+    series = {f"price of {name}": [each.prices[name] + _CENT for each in plans] for name in prices}
+    series |= {
+        f"share of contacts by {name}": [each.mix.get(name, 0) / max(1, each.contacts) + _SHARE for each in plans]
+        for name in channels
+    }
+    if not series:
+        return []
+    steps = np.diff(np.log(np.array(list(series.values()))), axis=1)
+    tested = moderated(steps[:, -1], steps[:, :-1], 1)
+    adjusted, discovered = holm(tested.p_two_sided), discoveries(tested.p_two_sided)
+    found = []
+    for row, (name, values) in enumerate(series.items()):
+        change = float(steps[row, -1] - tested.expected[row])
+        verdict = judged(past, adjusted[row], discovered[row], np.expm1(abs(change)), past.settings.min_change)
+        effect = float(np.expm1(change))
+        words = f"{figure(values[-2])} → {figure(values[-1])}, {effect:+.0%} against the steps of earlier plans"
+        found.append(
+            Finding(
+                "plans",
+                name,
+                verdict,
+                values[-2],
+                values[-1],
+                effect,
+                float(tested.p_two_sided[row]),
+                float(adjusted[row]),
+                words,
+            )  # fmt: skip
+        )
+    return found
