@@ -18,6 +18,7 @@ from features.permission import PERMITTED
 
 HOURS: Final = 24
 REPEAT_SECONDS: Final = 3_600
+REPEATED: Final = "repeated within an hour"
 _REPEATS_CUSTOMERS: Final = 50_000
 """About so many customers are looked through for repeated events, drawn by the hash of their id."""
 
@@ -137,7 +138,7 @@ def _count_repeats(found: Activity, connection: duckdb.DuckDBPyConnection, perio
                count(*) FILTER (gap < {REPEAT_SECONDS}), count(*)
         FROM spaced GROUP BY ALL""").fetchall()  # noqa: S608  names and integers of ours
     for channel, period, repeated, count in rows:
-        name = f"repeated within an hour on {channel}"
+        name = f"{REPEATED} on {channel}"
         found.figures.setdefault(name, np.zeros((periods.count, 2)))[period] = (repeated, count)
 
 

@@ -24,6 +24,7 @@ from models.profile import Binning, Seen, Spread, learn_binning, spreads
 
 SCORE: Final = "response of the action taken"
 ANSWERED: Final = "responses per predicted one"
+ALL: Final = "all"
 CERTAIN: Final = 0.9
 """A propensity above it leaves nothing to chance."""
 
@@ -60,7 +61,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Observer:
-    """A history, the model whose inputs and scores are of interest, and how many decisions of a period are looked at."""
+    """A history, the model whose inputs and scores are of interest, and how many decisions of a period are seen."""
 
     source: Source
     timeline: Timeline
@@ -139,11 +140,18 @@ class Observer:
             figures[f"mean score for {name}"] = np.column_stack(
                 [sums, np.bincount(sample.period[rows], minlength=periods.count)]
             )
-            over = rows & sample.known
-            kept = sample.period[over]
-            figures[f"{ANSWERED} for {name}"] = np.column_stack(
-                [np.bincount(kept, each[over], periods.count) for each in (sample.response, sample.score)]
-            )
+        return figures | self._answered(sample, periods)
+
+    def _answered(self, sample: Sample, periods: Periods) -> dict[str, Floats]:
+        """Responses and how many were predicted, of the sample's decisions whose horizon is over."""
+        actions = ("no contact", *self.params.outbound)
+        parts = {ALL: sample.known} | {name: sample.known & (sample.action == at) for at, name in enumerate(actions)}
+        figures = {}
+        for name, rows in parts.items():
+            sums = [
+                np.bincount(sample.period[rows], each[rows], periods.count) for each in (sample.response, sample.score)
+            ]
+            figures[f"{ANSWERED} for {name}"] = np.column_stack(sums).astype(np.float64)
         return figures
 
 

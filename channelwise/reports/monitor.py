@@ -4,7 +4,7 @@ from pathlib import Path
 
 from channelwise.console import say, show_table, warn
 from pages.page import percent
-from serving.watching.findings import Finding, Monitoring, Performance, Verdict
+from serving.watching.findings import Calibrated, Finding, Monitoring, Performance, Verdict
 
 MOST_ROWS = 15
 
@@ -18,20 +18,7 @@ def show_monitoring(found: Monitoring, page: Path, json_file: Path) -> None:
     say(f"{found.answer()}\n")
     _show("Alarms", found, "alarm")
     _show("Worth a look", found, "watch")
-    rows = [
-        (
-            each.action,
-            f"{each.decisions:,}",
-            percent(each.predicted),
-            percent(each.observed),
-            _span(each.lower, each.upper),
-        )
-        for each in found.calibration
-    ]
-    if rows:
-        show_table(
-            "Responses of decisions that are over", ("action", "decisions", "predicted", "observed", "expected"), rows
-        )
+    _show_calibration(found)
     if found.performance is not None:
         say(f"{performance_words(found.performance)}\n")
     for each in found.notes:
@@ -65,5 +52,15 @@ def _show(title: str, found: Monitoring, verdict: Verdict) -> None:
         show_table(f"{title}{more}", ("group", "what", "change"), [finding_row(each) for each in every[:MOST_ROWS]])
 
 
-def _span(lower: float, upper: float) -> str:
-    return f"{percent(lower)} to {percent(upper)}"
+def _show_calibration(found: Monitoring) -> None:
+    rows = [
+        (*(each.action, f"{each.decisions:,}", percent(each.predicted), percent(each.observed)), _span(each))
+        for each in found.calibration
+    ]
+    if rows:
+        header = ("action", "decisions", "predicted", "observed", "should lie between")
+        show_table("Responses of decisions that are over", header, rows)
+
+
+def _span(each: Calibrated) -> str:
+    return f"{percent(each.lower)} and {percent(each.upper)}"

@@ -97,7 +97,7 @@ def _rows(found: Monitoring, groups: Sequence[str]) -> Rows:
 
 
 def _plan_rows(plans: Sequence[PlanFigures]) -> Rows:
-    rows = []
+    rows: Rows = []
     for each in plans:
         prices = "; ".join(f"{name} {price:.3g} EUR" for name, price in each.prices.items()) or "no limit"
         mix = ", ".join(f"{name} {count / max(1, each.contacts):.0%}" for name, count in each.mix.items())

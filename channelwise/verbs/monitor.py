@@ -45,7 +45,7 @@ def monitor(
     ] = None,
     fail_on: Annotated[
         FailOn,
-        typer.Option("--fail-on", help="From which verdict on to exit with 4; the page is written all the same."),
+        typer.Option("--fail-on", help="From which verdict on to exit with 4; the page is written anyway."),
     ] = FailOn.NEVER,
     quarantine: Quarantine = DEFAULT_QUARANTINE,
     params: ParamsFiles = None,

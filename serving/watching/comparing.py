@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from contract.params import Monitor
+from features.activity import HOURS, REPEATED
 from models.observation import ANSWERED, SCORE
 from models.profile import Profile, Seen, Spread
 from serving.watching.distances import chance, divergence, moved
@@ -68,17 +69,25 @@ def compare_columns(past: Past) -> list[Finding]:
 
 def compare_hours(past: Past) -> list[Finding]:
     """At which hours own events happen, by channel."""
-    hours = range(24)
     found: dict[str, list[Spread]] = {}
     for channel in past.newest.hours:
-        every = [period.hours.get(channel, (0,) * 24) for period in (*past.profile.periods, past.newest)]
+        every = [period.hours.get(channel, (0,) * HOURS) for period in (*past.profile.periods, past.newest)]
         if min(map(sum, every)) >= past.settings.min_events:
-            means = [float(np.dot(counts, hours)) / sum(counts) for counts in every]
-            name = f"hour of own events on {channel}"
-            found[name] = [Spread(counts=each, mean=mean) for each, mean in zip(every, means, strict=True)]
-    return _compare_spreads(
-        past, "hours", found, dict.fromkeys(found, "UTC; a shift of all suggests another time zone")
-    )
+            # No hour is ever missing, so the last bin stays empty.
+            spreads = [Spread(counts=(*each, 0), mean=_mean_hour(each)) for each in every]
+            found[f"hour of own events on {channel}"] = spreads
+    return _compare_spreads(past, "hours", found, dict.fromkeys(found, "UTC; where all move, another time zone"))
+
+
+def _mean_hour(counts: Sequence[int]) -> float:
+    """The mean direction on the clock (Mardia, Jupp 2000), an event in the middle of its hour.
+
+    >>> round(_mean_hour([1] + [0] * 22 + [1]), 3) % 24
+    0.0
+    """
+    angle = (np.arange(HOURS) + 0.5) * 2 * np.pi / HOURS
+    east, north = float(np.dot(counts, np.cos(angle))), float(np.dot(counts, np.sin(angle)))
+    return float(np.arctan2(north, east) * HOURS / (2 * np.pi)) % HOURS
 
 
 def _compare_spreads(
@@ -145,14 +154,14 @@ def compare_figures(past: Past, groups: dict[Group, list[str]]) -> list[Finding]
 
 
 def figure_groups(past: Past) -> dict[Group, list[str]]:
-    """Which figures of the newest or the last reference period belong to which group."""
-    groups: dict[Group, list[str]] = {"scores": [], "decisions": [], "activity": [], "consent": [], "calibration": []}
+    """Which figures of the newest or the last reference period belong to which group; some are compared elsewhere."""
+    groups: dict[Group, list[str]] = {"scores": [], "decisions": [], "activity": [], "consent": []}
     decided = ("decided for", "held out", "decisions with", "decisions left", "effective sample")
     for name in past.profile.periods[-1].figures | past.newest.figures:
+        if name.startswith((ANSWERED, REPEATED)):
+            continue
         if name.startswith("mean score"):
             groups["scores"].append(name)
-        elif name.startswith(ANSWERED):
-            groups["calibration"].append(name)
         elif name.startswith(decided):
             groups["decisions"].append(name)
         elif name.startswith("consented"):
@@ -183,7 +192,8 @@ def _compare_group(past: Past, group: Group, names: Sequence[str]) -> list[Findi
     tested = moderated(_standard(change, error[:, -1] + error[:, -2]), usual, past.lag)
     expected = (rate[:, second] - rate[:, first]).mean(axis=1)
     effects = np.expm1(change - expected)
-    adjusted, discovered = holm(tested.p_two_sided), discoveries(tested.p_two_sided)
+    p = tested.p_two_sided
+    adjusted, discovered = holm(p), discoveries(p)
     found = []
     for row, (name, each) in enumerate(kept.items()):
         before, now = (_ratio(each[at]) for at in (-2, -1))
@@ -193,16 +203,8 @@ def _compare_group(past: Past, group: Group, names: Sequence[str]) -> list[Findi
         words = f"{figure(before)} → {figure(now)}, {effects[row]:+.0%} against what was expected"
         found.append(
             Finding(
-                group,
-                name,
-                verdict,
-                before,
-                now,
-                float(effects[row]),
-                float(tested.p_two_sided[row]),
-                float(adjusted[row]),
-                words,
-            )  # fmt: skip
+                group, name, verdict, before, now, float(effects[row]), tested.p_two_sided[row], adjusted[row], words
+            )
         )
     return found
 

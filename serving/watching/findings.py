@@ -1,4 +1,4 @@
-"""What a monitoring found, as data: every comparison with its verdict, and what is told beside them; compares nothing."""
+"""What a monitoring found, as data: every comparison with its verdict, and what is told beside; compares nothing."""
 
 import json
 from collections.abc import Iterable

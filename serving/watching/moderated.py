@@ -95,7 +95,7 @@ def holm(p: Floats) -> Floats:
 
 
 def discoveries(p: Floats) -> Floats:
-    """Adjusted probabilities (n,) that hold the expected share of false ones among those named (Benjamini, Hochberg 1995).
+    """Adjusted probabilities (n,) that hold the expected share of false finds (Benjamini, Hochberg 1995).
 
     >>> discoveries(np.array([0.01, 0.04, 0.03])).round(2).tolist()
     [0.03, 0.04, 0.04]

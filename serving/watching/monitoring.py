@@ -13,7 +13,7 @@ from features.events import US_PER_DAY
 from models.bundle import PROFILE, Bundle
 from models.observation import Observer, Sample
 from models.profile import Profile, read_profile
-from serving.watching.calibration import compare_calibration
+from serving.watching.calibration import calibrated_rates, compare_calibration
 from serving.watching.comparing import Past, compare_columns, compare_figures, compare_hours, figure_groups
 from serving.watching.findings import FORMAT, Finding, Monitoring, Performance, PlanFigures
 from serving.watching.performance import estimate_performance
@@ -40,8 +40,8 @@ def trained_profile(bundle: Bundle) -> Profile:
     """
     if PROFILE not in bundle.texts:
         raise ArtefactError(
-            f"model {bundle.model_version}: holds no profile to compare with: it was trained by an earlier version, or "
-            "on fewer than four periods of monitor.period_days; train again, on a longer history or with shorter periods"
+            f"model {bundle.model_version}: holds no profile to compare with: it was trained by an earlier version "
+            "or on fewer than four periods of monitor.period_days; train again, on more history or shorter periods"
         )
     return read_profile(bundle.texts[PROFILE])
 
@@ -71,11 +71,11 @@ def monitor(observer: Observer, params: Params, beside: Beside, progress: Progre
     progress("monitor", 2, _STAGES)
     actions = ("no contact", *params.outbound)
     error = observer.bundle.manifest.forecast_error
-    calibrated, rates = compare_calibration(past, sample, error, actions, params.planning.interval)
+    rates = calibrated_rates(past, sample, error, actions, params.planning.interval)
     found: list[Finding] = compare_tracking(past, params)
     if len(sample.rows):
         found += compare_columns(past)
-    found += [*compare_hours(past), *compare_figures(past, figure_groups(past)), *calibrated]
+    found += [*compare_hours(past), *compare_figures(past, figure_groups(past)), *compare_calibration(past, error)]
     found += compare_plans(past, beside.plans)
     progress("monitor", _STAGES, _STAGES)
     return Monitoring(

@@ -45,7 +45,7 @@ def estimate_performance(sample: Sample, profile: Profile) -> Performance:
 
 
 def _weighted(sample: Sample, profile: Profile) -> tuple[float | None, float | None, float | None]:
-    """Weighted loss, its standard error and the effective number; nothing where too few newest decisions have a like."""
+    """Weighted loss, its standard error and the effective number; None where too few newest decisions have a like."""
     if not profile.strata:
         return None, None, None
     bins = len(profile.score_cuts) + 1

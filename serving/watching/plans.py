@@ -67,7 +67,8 @@ def compare_plans(past: Past, plans: Sequence[PlanFigures]) -> list[Finding]:
         return []
     steps = np.diff(np.log(np.array(list(series.values()))), axis=1)
     tested = moderated(steps[:, -1], steps[:, :-1], 1)
-    adjusted, discovered = holm(tested.p_two_sided), discoveries(tested.p_two_sided)
+    p = tested.p_two_sided
+    adjusted, discovered = holm(p), discoveries(p)
     found = []
     for row, (name, values) in enumerate(series.items()):
         change = float(steps[row, -1] - tested.expected[row])
@@ -76,15 +77,7 @@ def compare_plans(past: Past, plans: Sequence[PlanFigures]) -> list[Finding]:
         words = f"{figure(values[-2])} → {figure(values[-1])}, {effect:+.0%} against the steps of earlier plans"
         found.append(
             Finding(
-                "plans",
-                name,
-                verdict,
-                values[-2],
-                values[-1],
-                effect,
-                float(tested.p_two_sided[row]),
-                float(adjusted[row]),
-                words,
-            )  # fmt: skip
+                "plans", name, verdict, values[-2], values[-1], effect, tested.p_two_sided[row], adjusted[row], words
+            )
         )
     return found

@@ -1,4 +1,4 @@
-"""Events that stopped: what a channel used to record and does not any more; compares no rates that are alive.
+"""Events that stopped, and events that came twice: what broke between a channel and its record; compares no other rate.
 
 At the end of a period, events of a kind on a channel have been silent for some days. If they came as before they would
 have been, on average, μ, scaled by today's sends where they answer to sends; counts of that many days in reference
@@ -7,15 +7,21 @@ periods vary by a factor, so the chance of none is that of a negative binomial w
     P(0) = (r / (r + μ))^r,   1 / r = max(0, (variance − mean) / mean²) of the reference counts by period
 
 (Greenwood, Yule 1920). A silence counts only where it is also twice as long as any before.
+
+Events that repeat another within an hour are rare or even unheard of in reference periods: of S in E events before, x
+or more in e events have the chance of a negative binomial with size S + ½ and probability E / (E + e), which is what is
+foretold of a Poisson rate under Jeffreys' prior; its size is held to r where the reference counts vary more.
 """
 
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import nbinom
 
 from contract.kinds import SENT, Role
 from contract.params import Params
+from features.activity import REPEATED
 from serving.watching.comparing import Past
 from serving.watching.findings import Finding
 from serving.watching.moderated import holm
@@ -37,11 +43,16 @@ def compare_tracking(past: Past, params: Params) -> list[Finding]:
     if not alive:
         return []
     silences = [_silence(past, name, params) for name in alive]
-    p = np.array([each[1] for each in silences])
+    repeats = [name for name in past.newest.figures if name.startswith(REPEATED)]
+    p = np.array([each[1] for each in silences] + [_repeated(past, name) for name in repeats])
     adjusted = holm(p)
-    return [
-        _finding(past, name, days, expected, float(p[row]), float(adjusted[row]))
-        for row, (name, (days, p_row, expected)) in enumerate(zip(alive, silences, strict=True))
+    found = [
+        _stopped(past, name, days, expected, float(p[row]), float(adjusted[row]))
+        for row, (name, (days, _, expected)) in enumerate(zip(alive, silences, strict=True))
+    ]
+    first = len(alive)
+    return found + [
+        _delivered(past, name, float(p[first + row]), float(adjusted[first + row])) for row, name in enumerate(repeats)
     ]
 
 
@@ -55,10 +66,9 @@ def _silence(past: Past, name: str, params: Params) -> tuple[int, float, float]:
         return days, 1.0, 0.0
     counts = reference.sum(axis=1).astype(np.float64)
     mean = float(counts[-1]) * days / length * _activity(past, name, days, params)
-    extra = max(0.0, (float(counts.var(ddof=1)) - float(counts.mean())) / float(counts.mean()) ** 2)
     if mean <= 0:
         return days, 1.0, 0.0
-    size = 1 / max(extra, 1e-6)
+    size = _size(counts)
     return days, float(np.exp(size * (np.log(size) - np.log(size + mean)))), mean
 
 
@@ -81,7 +91,41 @@ def _longest_gap(daily: npt.NDArray[np.integer]) -> int:
     return int(np.diff(used).max(initial=1)) - 1 if len(used) > 1 else len(daily)
 
 
-def _finding(past: Past, name: str, days: int, expected: float, p: float, adjusted: float) -> Finding:
+def _size(counts: Floats) -> float:
+    """R of a negative binomial by moments, large where the counts vary no more than by chance."""
+    mean = float(counts.mean())
+    extra = max(0.0, float(counts.var(ddof=1)) - mean) / max(mean, 1e-9) ** 2
+    return 1 / max(extra, 1e-6)
+
+
+def _repeats(past: Past, name: str) -> tuple[Floats, tuple[float, float]]:
+    """Repeated events and all events, of each reference period (periods, 2) and of the newest."""
+    return np.array([each.figures.get(name, (0.0, 0.0)) for each in past.profile.periods]), past.newest.figures[name]
+
+
+def _repeated(past: Past, name: str) -> float:
+    reference, (repeated, events) = _repeats(past, name)
+    before, exposed = reference.sum(axis=0)
+    if not exposed:
+        return 1.0
+    size = before + 0.5 if before < past.settings.min_events else min(before + 0.5, _size(reference[:, 0]))
+    mean = (before + 0.5) / exposed * events
+    return float(nbinom.sf(repeated - 1, size, size / (size + mean)))
+
+
+def _delivered(past: Past, name: str, p: float, adjusted: float) -> Finding:
+    reference, (repeated, events) = _repeats(past, name)
+    before, exposed = reference.sum(axis=0)
+    usual, now = before / max(exposed, 1.0), repeated / max(events, 1.0)
+    more = repeated - usual * events
+    alarms = adjusted < past.level and more >= max(past.settings.min_events, past.settings.min_change * usual * events)
+    words = f"{repeated:,.0f} of {events:,.0f} events, where {usual * events:,.0f} would be usual"
+    words += "; a source may have delivered twice" if alarms else ""
+    effect = repeated / max(usual * events, 1.0) - 1
+    return Finding("tracking", name, "alarm" if alarms else "quiet", usual, now, float(effect), p, adjusted, words)
+
+
+def _stopped(past: Past, name: str, days: int, expected: float, p: float, adjusted: float) -> Finding:
     length = past.profile.period_days
     before, now = (float(sum(each.daily.get(name, ()))) for each in (past.profile.periods[-1], past.newest))
     stopped = adjusted < past.settings.level
