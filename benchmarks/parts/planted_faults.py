@@ -28,6 +28,11 @@ _DAY = "occurred_at >= TIMESTAMPTZ '{since}' + INTERVAL 9 DAY AND occurred_at < 
 _DECIDED = "kind IN ('sent', 'held_out')"
 
 FAULTS: dict[str, Fault] = {
+    "clicks on e-mail stop after two weeks": Fault(
+        INTERACTIONS,
+        f"FROM source WHERE NOT (channel = 'email' AND kind = 'clicked' AND {_LATE})",
+        ("clicked on email",),
+    ),
     "answers on push stop after two weeks": Fault(
         INTERACTIONS,
         f"FROM source WHERE NOT (channel = 'push' AND kind = 'opened' AND {_LATE})",

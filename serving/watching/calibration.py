@@ -23,7 +23,7 @@ from models.forecast_error import ForecastError
 from models.observation import ALL, ANSWERED, Sample
 from serving.watching.comparing import Past, figure, judged
 from serving.watching.findings import Calibrated, Finding
-from serving.watching.moderated import discoveries, holm, shrinkage
+from serving.watching.moderated import discoveries, holm, raised, shrinkage
 
 Floats = npt.NDArray[np.float64]
 
@@ -45,7 +45,7 @@ def compare_calibration(past: Past, error: ForecastError) -> list[Finding]:
     scale = found.reference[..., 0].sum(axis=1) / found.reference[..., 1].sum(axis=1)
     usual = _residual(found.reference[..., 0], scale[:, None] * found.reference[..., 1])
     n = usual.shape[1]
-    variance = np.maximum((usual**2).mean(axis=1), 1e-9)
+    variance = raised((usual**2).mean(axis=1))
     prior, prior_freedom = shrinkage(variance, float(n))
     pooled = np.maximum((prior_freedom * prior + n * variance) / (prior_freedom + n), 1.0)
     expected = scale * found.newest[:, 1]

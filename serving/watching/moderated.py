@@ -25,6 +25,7 @@ Floats = npt.NDArray[np.float64]
 
 _MOST_PRIOR: Final = 10.0
 _LEAST_VARIANCE: Final = 1e-12
+_LEAST_SHARE: Final = 0.05
 
 
 @dataclass(frozen=True)
@@ -49,12 +50,20 @@ def moderated(newest: Floats, reference: Floats, lag: int) -> Moderated:
     counted = max(2.0, m / lag)
     freedom = counted - 1
     mean = reference.mean(axis=1)
-    variance = np.maximum(reference.var(axis=1, ddof=1), _LEAST_VARIANCE)
+    variance = raised(reference.var(axis=1, ddof=1))
     prior, prior_freedom = shrinkage(variance, freedom)
     pooled = (prior_freedom * prior + freedom * variance) / (prior_freedom + freedom)
     value = (newest - mean) / np.sqrt(pooled * (1 + 1 / counted))
     total = prior_freedom + freedom
     return Moderated(value, 2 * student.sf(np.abs(value), total), student.sf(value, total), mean)
+
+
+def raised(variance: Floats) -> Floats:
+    """Variances (G,), those far below the median raised to a twentieth of it.
+
+    A column that never moved would otherwise loosen what the others are drawn to (Phipson et al. 2016 winsorise too).
+    """
+    return np.maximum(variance, max(_LEAST_VARIANCE, _LEAST_SHARE * float(np.median(variance))))
 
 
 def shrinkage(variance: Floats, freedom: float) -> tuple[float, float]:
