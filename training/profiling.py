@@ -27,9 +27,8 @@ def learn_profile(source: Source, timeline: Timeline, bundle: Bundle, params: Pa
     """The profile of the periods that end with the timeline; None where fewer than four are told by the history."""
     monitor = params.monitor
     until = timeline.window.until_us
-    first = min((block.time_us.min() for block in timeline.blocks(1_000_000) if len(block.time_us)), default=until)
-    room = (until - int(first)) // (monitor.period_days * US_PER_DAY)
-    count = min(monitor.periods, int(room))
+    since = max(_first_us(source), timeline.window.since_us)
+    count = min(monitor.periods, (until - since) // (monitor.period_days * US_PER_DAY))
     if count < LEAST_PERIODS:
         return None
     periods = Periods(until, monitor.period_days, count)
@@ -47,6 +46,12 @@ def learn_profile(source: Source, timeline: Timeline, bundle: Bundle, params: Pa
         strata=_strata(observer, cuts),
         set_aside=_set_aside(source),
     )
+
+
+def _first_us(source: Source) -> int:
+    """When the first interaction happened."""
+    ((first,),) = source.connection.execute("SELECT epoch_us(min(occurred_at)) FROM interactions").fetchall()
+    return int(first)
 
 
 def _strata(observer: Observer, cuts: Floats) -> tuple[Stratum, ...]:

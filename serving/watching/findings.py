@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from contract.errors import DataError
+
 FORMAT = 1
 
 Verdict = Literal["quiet", "watch", "alarm"]
@@ -140,6 +142,32 @@ class Monitoring:
         said = f"Tracking broke: {enumerated(each.name for each in broken)}. " if broken else ""
         groups = enumerated(GROUPS[group].split(":")[0].lower() for group in GROUPS if _any(alarms, group))
         return f"{said}{len(alarms)} of {compared} alarm: {groups}."
+
+
+def read_monitoring(text: str) -> Monitoring:
+    """What `Monitoring.as_json` wrote.
+
+    Raises:
+        DataError: it is none of this version.
+    """
+    try:
+        tree: dict[str, Any] = json.loads(text)
+        del tree["verdict"]
+        if tree["format"] != FORMAT:
+            raise DataError(f"monitoring: format {tree['format']}; this version reads format {FORMAT}; monitor again")
+        performance = tree["performance"]
+        return Monitoring(
+            **tree
+            | {
+                "findings": tuple(Finding(**each) for each in tree["findings"]),
+                "calibration": tuple(Calibrated(**each) for each in tree["calibration"]),
+                "performance": None if performance is None else Performance(**performance),
+                "plans": tuple(PlanFigures(**each) for each in tree["plans"]),
+                "notes": tuple(tree["notes"]),
+            }
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"monitoring: is no report of `monitor` ({error!r}); monitor again") from error
 
 
 def _any(findings: Iterable[Finding], group: Group) -> bool:

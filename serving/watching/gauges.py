@@ -1,4 +1,7 @@
-"""A monitoring as gauges for a metrics endpoint: numbers with labels; registers and serves nothing."""
+"""A monitoring as gauges for a metrics endpoint: numbers with labels; registers and serves nothing.
+
+`gauges(read_monitoring(text))` takes the JSON that `channelwise monitor` wrote.
+"""
 
 from dataclasses import dataclass
 

@@ -19,12 +19,14 @@ from features.events import US_PER_DAY
 from features.spine import decision_spine
 from models.bundle import PROFILE, Bundle, load_bundle
 from models.profile import read_profile
+from serving.watching.findings import read_monitoring
+from serving.watching.gauges import gauges
 from serving.watching.monitoring import trained_profile
 from simulation.config import RetailerConfig
 from simulation.retailer import write_retailer
 from tests.adapters.command_line import Ran, run_command
 from tests.adapters.workplace import SMALL_TRAINING, succeeded
-from training.tracking import champion_bundle, default_registry
+from training.pipeline import train
 
 CONFIG = RetailerConfig(2_000, seed=5)
 TRAINED = CONFIG.end - timedelta(days=84)
@@ -35,12 +37,10 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A simulated retailer, and in `bundle` a model trained three periods before its end."""
     folder = tmp_path_factory.mktemp("monitoring")
     write_retailer(CONFIG, folder / "shop")
-    registry = default_registry(folder)
-    words = ["train", "--data", folder / "shop", "--as-of", TRAINED.isoformat(), "--profile", "quick"]
-    succeeded(run_command(*words, "--registry", registry, *SMALL_TRAINING))
-    bundle = champion_bundle(registry, "sell", 1)
-    assert bundle is not None
-    bundle.save(folder / "bundle")
+    params = load_params(assignments=SMALL_TRAINING[1::2])
+    intake = open_data(folder / "shop", params, as_of=TRAINED, quarantine=None)
+    with timeline_of(intake, params, silent, None) as timeline:
+        train(intake, timeline, params, "quick").bundle.save(folder / "bundle")
     return folder
 
 
@@ -60,6 +60,9 @@ def test_unchanged_periods_pass_the_gate(shop: Path, periods: int) -> None:
     assert found["verdict"] != "alarm"
     assert found["periods_since"] == periods
     assert len(found["findings"]) > 200
+    text = (shop / "monitor.json").read_text(encoding="utf-8")
+    assert read_monitoring(text).as_json() == text
+    assert gauges(read_monitoring(text))
     assert "Nothing that matters has changed" in ran.out
     assert "Nothing that matters has changed" in (shop / "monitor.html").read_text(encoding="utf-8")
 

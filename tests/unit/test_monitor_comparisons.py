@@ -15,7 +15,7 @@ from models.forecast_error import ForecastError
 from models.profile import Binning, Profile, Seen, Spread
 from serving.watching.calibration import compare_calibration
 from serving.watching.comparing import Past, compare_columns, compare_figures, compare_hours, figure_groups
-from serving.watching.findings import FORMAT, Finding, Monitoring
+from serving.watching.findings import FORMAT, Finding, Monitoring, read_monitoring
 from serving.watching.gauges import gauges
 from serving.watching.plans import compare_plans, read_plans
 from serving.watching.tracking import compare_tracking
@@ -244,3 +244,9 @@ def test_gauges_count_verdicts_by_group() -> None:
     assert found[("channelwise_drift_findings", "inputs", "alarm")] == 0.0
     assert found[("channelwise_drift_effect", "tracking", "clicked on email")] == -1.0
     assert found[("channelwise_periods_since_training",)] == 1.0
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '{"verdict": "quiet", "format": 0}', "no JSON"])
+def test_what_is_no_report_is_refused(text: str) -> None:
+    with pytest.raises(DataError, match="monitor again"):
+        read_monitoring(text)
