@@ -82,9 +82,7 @@ def _strata(observer: Observer, cuts: Floats) -> tuple[Stratum, ...]:
 
 def _set_aside(source: Source) -> dict[str, float]:
     report = getattr(source, "report", None)
-    if not isinstance(report, CheckReport):
-        return {}
-    return {each.table: each.quarantined / max(1, each.rows) for each in report.tables}
+    return report.set_aside if isinstance(report, CheckReport) else {}
 
 
 def with_profile(bundle: Bundle, source: Source, timeline: Timeline, params: Params) -> Bundle:

@@ -98,7 +98,7 @@ def plant(name: str, data: Path, folder: Path, since: datetime, days: int) -> Pa
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         for table in (INTERACTIONS, CUSTOMERS, CONSENTS):
-            path = data / table / "*.parquet" if table == INTERACTIONS else data / f"{table}.parquet"
+            path = data / table / "*.parquet" if (data / table).is_dir() else data / f"{table}.parquet"
             connection.execute(f"CREATE VIEW {table} AS FROM '{path}'")
         connection.execute(f"CREATE VIEW source AS FROM {fault.table}")
         query = fault.sql.format(since=since.isoformat(), until=(since + timedelta(days=days)).isoformat())

@@ -61,8 +61,7 @@ def run_monitor(
     codebook = FeatureSet.from_json(bundle.manifest.features).codebook
     with timeline_of(intake, params, progress, codebook) as timeline:
         observer = Observer(intake, timeline, bundle, params, params.monitor.rows)
-        set_aside = {each.table: each.quarantined / max(1, each.rows) for each in intake.report.tables}
-        found = monitor(observer, params, Beside(plans, set_aside), progress)
+        found = monitor(observer, params, Beside(plans, intake.report.set_aside), progress)
     with atomic_group([request.json, request.out]) as (json_file, page_file):
         json_file.write_text(found.as_json(), encoding="utf-8")
         page_file.write_text(page(found), encoding="utf-8")

@@ -10,19 +10,20 @@ from contract.errors import DataError
 FORMAT = 1
 
 Verdict = Literal["quiet", "watch", "alarm"]
-Group = Literal["tracking", "inputs", "scores", "decisions", "activity", "hours", "consent", "calibration", "plans"]
+Group = Literal["tracking", "decisions", "consent", "activity", "hours", "inputs", "scores", "calibration", "plans"]
 
 GROUPS: dict[Group, str] = {
-    "tracking": "Tracking: events that stopped",
-    "inputs": "Inputs: columns that the model reads",
-    "scores": "Scores: what the model says",
+    "tracking": "Tracking: events that stopped, or came twice",
     "decisions": "Decisions: channel mix and randomness of the sender",
+    "consent": "Consents: whom a channel may reach",
     "activity": "Activity: events, answers and amounts",
     "hours": "Hours of the day",
-    "consent": "Consent base",
+    "inputs": "Inputs: columns that the model reads",
+    "scores": "Scores: what the model says",
     "calibration": "Calibration: responses against predictions",
     "plans": "Plans: prices of limits and mix",
 }
+"""Groups of comparisons, causes before what follows from them."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,10 @@ class PlanFigures:
 
 @dataclass(frozen=True)
 class Monitoring:
-    """All of one monitoring; times in ISO 8601 UTC. periods_since: whole periods since training, at least 1."""
+    """All of one monitoring; times in ISO 8601 UTC. periods_since: whole periods since training, at least 1.
+
+    rare: figures that are not compared, since they rest on too few events in some period.
+    """
 
     format: int
     model_version: str
@@ -113,6 +117,7 @@ class Monitoring:
     calibration: tuple[Calibrated, ...]
     performance: Performance | None
     plans: tuple[PlanFigures, ...]
+    rare: tuple[str, ...]
     notes: tuple[str, ...]
 
     def of(self, verdict: Verdict) -> tuple[Finding, ...]:
@@ -163,6 +168,7 @@ def read_monitoring(text: str) -> Monitoring:
                 "calibration": tuple(Calibrated(**each) for each in tree["calibration"]),
                 "performance": None if performance is None else Performance(**performance),
                 "plans": tuple(PlanFigures(**each) for each in tree["plans"]),
+                "rare": tuple(tree["rare"]),
                 "notes": tuple(tree["notes"]),
             }
         )

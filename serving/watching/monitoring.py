@@ -93,6 +93,7 @@ def monitor(observer: Observer, params: Params, beside: Beside, progress: Progre
         calibration=tuple(rates),
         performance=_performance(sample, profile),
         plans=beside.plans,
+        rare=tuple(sorted(newest.figures.keys() - {each.name for each in found})),
         notes=tuple(_notes(past, sample, beside)),
     )
 

@@ -222,6 +222,7 @@ def monitoring(findings: tuple[Finding, ...]) -> Monitoring:
         calibration=(),
         performance=None,
         plans=(),
+        rare=("chatted on social",),
         notes=("<b>note</b>",),
     )
 
