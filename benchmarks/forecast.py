@@ -26,12 +26,12 @@ from contract.params import Params
 from contract.progress import silent
 from serving.baselines import baseline_actions
 from serving.board import Board, read_scores
-from serving.demand import Actions
-from serving.exploration import EXPLORE, PLAN, Randomness
 from serving.forecast import Certainty, Estimate, Forecast, Outcome, forecast
-from serving.hashing import customer_hashes
+from serving.market import market_of
 from serving.outlook import read_outlook
-from serving.plan import choose
+from serving.plan import Request, planned_market
+from serving.roles import EXPLORE, PLAN
+from serving.sets import Actions
 from simulation.config import RetailerConfig
 from simulation.contact import BASKET_SPREAD
 from simulation.retailer import write_retailer
@@ -121,9 +121,8 @@ def judge(scores: Path, truth: Truth, params: Params, draws: int, hits: Hits) ->
     """Coverage of the plan's forecast and of those of the plain rules."""
     board = read_scores(scores, params)
     limits = demo_limits(params, len(board.ids))
-    tie = customer_hashes(board.ids)
-    randomness = Randomness.of(params.planning, board.campaign_id or "", params.seed)
-    decision = choose(board, limits, tie, randomness, params).decision
+    planned = planned_market(market_of([board]), Request((scores,)), params, limits)
+    decision, tie = planned.outcomes[0].decision, planned.market.tie
     outlook = read_outlook(scores, board.campaign_id, board.as_of, board.model_version)
     certainty = Certainty.of(params.planning.interval, outlook)
     available = np.isin(decision.role, (PLAN, EXPLORE))

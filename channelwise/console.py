@@ -4,8 +4,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
+from rich.text import Text
 
 from contract.progress import Progress as ProgressHook
 
@@ -18,10 +29,26 @@ if not OUT.is_terminal:
 ERR = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
+class RateColumn(ProgressColumn):
+    """Units a second, of stages that count many."""
+
+    def render(self, task: Task) -> Text:
+        """The rate so far; nothing where there is none to speak of."""
+        rate = task.finished_speed or task.speed
+        return Text(f"{rate:,.0f}/s" if rate and rate >= 1 else "", style="progress.data.speed")
+
+
 @contextmanager
 def progress_bars() -> Iterator[ProgressHook]:
-    """A hook that draws one bar per stage; off a terminal each finished stage leaves one line."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    """A hook that draws a bar a stage, with rate and time left; off a terminal each finished stage leaves one line."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        RateColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(compact=True),
+    )
     with Progress(*columns, console=ERR, disable=not ERR.is_terminal) as bars:
         tasks: dict[str, TaskID] = {}
         finished: set[str] = set()

@@ -16,11 +16,11 @@ import duckdb
 from contract.files import atomic_file
 from contract.params import Params, Table
 from contract.reading import DELIVERED, Reading, further_columns, guess_types, note, read_columns
-from contract.remarks import remarks
+from contract.remarks import opens_remarks, remarks
 from contract.report import Fault, Severity, TableReport, Value, plural, shown
 from contract.rules import Moments, Rule, declared, mapping_remedy, rules_of, suggestion
 from contract.sources import Source, fatal, literal, quoted
-from contract.tables import Schema, Type
+from contract.tables import INTERACTIONS, Schema, Type
 
 _HAS_ZONE = r"[0-9]:[0-9]{2}(:[0-9.]+)?\s*(Z|z|[+-][0-9]{2}.*|[A-Za-z].*)$"
 
@@ -106,6 +106,7 @@ def check_table(bench: Bench, schema: Schema, source: Source, settings: Table) -
         *_copy_faults(bench, schema, copies),
         *_share(bench.params, schema, counts, copies),
         *remarks(bench.connection, schema, reading, bench.params, counts.zones),
+        *(opens_remarks(bench.connection, bench.params) if whole and schema.name == INTERACTIONS else []),
     ]  # fmt: skip
     report = replace(report, quarantine_file=_write_quarantine(bench, schema, quarantining, copies, set_aside))
     naive = [name for name in reading.columns if name in reading.naive or _is_naive_text(counts, name)]

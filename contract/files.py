@@ -51,7 +51,7 @@ def atomic_group(paths: Sequence[Path]) -> Iterator[tuple[Path, ...]]:
         StorageError: the disk is full or cannot be written; every old file is whole.
         UsageError: a path is a folder, or is given twice.
     """
-    _refuse_unusable(paths)
+    refuse_unusable(paths)
     temporaries: list[Path] = []
     try:
         with storage_errors(paths[0] if len(paths) == 1 else paths[0].parent):
@@ -111,6 +111,19 @@ def storage_errors(target: Path) -> Iterator[None]:
         ) from error
 
 
+def refuse_unusable(paths: Sequence[Path]) -> None:
+    """Files may be written to these paths.
+
+    Raises:
+        UsageError: a path is a folder, or is given twice.
+    """
+    if len({path.absolute() for path in paths}) < len(paths):
+        raise UsageError(f"outputs: {', '.join(map(str, paths))} name one file twice; name each apart")
+    for path in paths:
+        if path.is_dir():
+            raise UsageError(f"{path}: is a folder; give the path of a file")
+
+
 def _is_storage(error: Exception, target: Path) -> bool:
     if isinstance(error, PermissionError):
         # An input that may not be read is no fault of the disk.
@@ -121,14 +134,6 @@ def _is_storage(error: Exception, target: Path) -> bool:
 
 def _full(error: Exception) -> str | None:
     return next((phrase for phrase in _FULL if phrase in str(error)), None)
-
-
-def _refuse_unusable(paths: Sequence[Path]) -> None:
-    if len({path.absolute() for path in paths}) < len(paths):
-        raise UsageError(f"outputs: {', '.join(map(str, paths))} name one file twice; name each apart")
-    for path in paths:
-        if path.is_dir():
-            raise UsageError(f"{path}: is a folder; give the path of a file")
 
 
 def _refuse_foreign(path: Path) -> None:

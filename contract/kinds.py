@@ -18,11 +18,12 @@ SENT: Final = "sent"
 HELD_OUT: Final = "held_out"
 PURCHASED: Final = "purchased"
 OPENED: Final = "opened"
+DELIVERED: Final = "delivered"
 
 SHIPPED_KINDS: Final[dict[str, Role]] = {
     SENT: Role.DECISION,
     HELD_OUT: Role.DECISION,
-    "delivered": Role.DELIVERY,
+    DELIVERED: Role.DELIVERY,
     "bounced": Role.DELIVERY,
     OPENED: Role.ANSWER,
     "clicked": Role.ANSWER,

@@ -7,7 +7,7 @@ and ranges. `load_params` merges over it and reports every fault of all sources 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from contract.contact_rules import Eligibility, undeclared_names
 from contract.kinds import SHIPPED_KINDS, Role
@@ -39,6 +39,7 @@ class Channel(Section):
     unit_cost: NonNegative = 0.0
     consent: bool
     records: list[str] = []
+    machine_open_seconds: NonNegative | None = None
 
     @property
     def outbound(self) -> bool:
@@ -91,6 +92,14 @@ class EventsNamed(Section):
     transactional: bool | None = None
 
 
+class Answers(Section):
+    """By which habits opens count as a machine's and not as a person's."""
+
+    machine_open_sends: Count
+    machine_open_share: Share
+    machine_open_spread: Share
+
+
 class Features(Section):
     """What the features look back on, and what is added to or taken from the default ones."""
 
@@ -130,6 +139,8 @@ class Training(Section):
     min_customers_per_leaf: Annotated[int, Field(ge=10)]
     min_rows_per_channel: Count
     overlap_min_share: Share
+    leak_auc: Annotated[float, Field(ge=0.5, le=1)]
+    leak_gain_share: Share
     calibration_bins: Annotated[int, Field(ge=2, le=1_000)]
     profiles: dict[Literal["quick", "default", "thorough"], Profile]
 
@@ -141,10 +152,41 @@ class Promotion(Section):
     max_calibration_loss: NonNegative
 
 
+class PlanLimit(Section):
+    """A limit of a group of customers, of a channel, of a campaign, or of any of these together.
+
+    group: column of the customers → value; all must hold. What is left out means all.
+    """
+
+    channel: str | None = None
+    campaign: str | None = None
+    group: dict[str, str] = {}
+    at_most: Annotated[int, Field(ge=0)] | None = None
+    at_least: Annotated[int, Field(ge=0)] | None = None
+    budget_eur: NonNegative | None = None
+
+    @field_validator("group", mode="before")
+    @classmethod
+    def _as_text(cls, group: Any) -> Any:
+        return {str(column): str(value) for column, value in group.items()} if isinstance(group, Mapping) else group
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        if self.at_most is None and self.at_least is None and self.budget_eur is None:
+            raise ValueError("needs at_most (contacts), at_least (contacts) or budget_eur")
+        return self
+
+
 class Planning(Section):
     """Limits and randomness of a plan."""
 
-    contacts_per_customer: Annotated[int, Field(ge=1, le=1)]
+    contacts_per_customer: Annotated[int, Field(ge=1, le=4)]
+    gap_hours: NonNegative
+    further_contact_worth: Share
+    risk: Literal["mean", "lower"]
+    exploration: Literal["uniform", "thompson"]
+    control_share: Annotated[float, Field(ge=0, lt=1)]
+    limits: list[PlanLimit]
     holdout_share: Annotated[float, Field(ge=0, lt=1)]
     explore_share: Annotated[float, Field(ge=0, lt=1)]
     explore_limit_share: Share
@@ -230,6 +272,7 @@ class Params(Section):
     kinds: dict[str, Role]
     tables: Tables
     check: Check
+    answers: Answers
     features: Features
     training: Training
     promotion: Promotion

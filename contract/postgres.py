@@ -78,7 +78,7 @@ def postgres_tables(connection: duckdb.DuckDBPyConnection, address: PostgresAddr
         UsageError: psycopg is not installed, or the address cannot be read.
         FaultyTableError: the server does not let us in; from the finder: a table cannot be read.
     """
-    with _connected(address) as database:
+    with connected(address, "data") as database:
 
         def find(schema: Schema, settings: Table) -> Source | None:
             with _told(schema.name):
@@ -88,20 +88,27 @@ def postgres_tables(connection: duckdb.DuckDBPyConnection, address: PostgresAddr
 
 
 @contextmanager
-def _connected(address: PostgresAddress) -> "Iterator[psycopg.Connection]":
+def connected(address: PostgresAddress, asked_for: str, *, writes: bool = False) -> "Iterator[psycopg.Connection]":
+    """A connection in one transaction, read-only unless it writes; asked_for: the option that gave the address.
+
+    Raises:
+        UsageError: psycopg is not installed, or the address cannot be read.
+        FaultyTableError: the server does not let us in.
+    """
     try:
         import psycopg
         from psycopg.conninfo import conninfo_to_dict, make_conninfo
     except ImportError as error:
         raise UsageError(
-            "data: a PostgreSQL address was given, and psycopg is not installed; pip install 'channelwise[postgres]'"
+            f"{asked_for}: a PostgreSQL address was given, and psycopg is not installed; "
+            "pip install 'channelwise[postgres]'"
         ) from error
     try:
         parts = conninfo_to_dict(address.url)
     except psycopg.ProgrammingError:
         # What libpq says of a URL that it cannot read may quote a piece of the password.
         raise UsageError(
-            f"data: {address} is no URL that PostgreSQL's library can read; "
+            f"{asked_for}: {address} is no URL that PostgreSQL's library can read; "
             "expected postgresql://USER@HOST:PORT/DATABASE; "
             "write special characters as %40 (@), %2F (/), %3A (:), %3F (?)"
         ) from None
@@ -110,13 +117,14 @@ def _connected(address: PostgresAddress) -> "Iterator[psycopg.Connection]":
         database = psycopg.connect(make_conninfo("", **asked))
     except (psycopg.Error, UnicodeError) as error:
         raise FaultyTableError(
-            fatal(address.name, None, "unreachable", _said(error, str(parts.get("password") or "")),
+            fatal(address.name, None, "unreachable", said(error, str(parts.get("password") or "")),
                   "expected a PostgreSQL server that lets this user in",
                   "correct the address; a password may stand in PGPASSWORD or in ~/.pgpass")
         ) from None  # fmt: skip
     with database:
-        database.read_only = True
-        database.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        database.read_only = not writes
+        if not writes:
+            database.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         with _told(address.name):
             database.execute(_SESSION)
         yield database
@@ -130,7 +138,7 @@ def _told(table: str) -> Iterator[None]:
     try:
         yield
     except psycopg.Error as error:
-        raise FaultyTableError(_unread(table, _said(error))) from error
+        raise FaultyTableError(_unread(table, said(error))) from error
     except pa.ArrowException as error:
         raise FaultyTableError(_unread(table, str(error))) from error
 
@@ -249,7 +257,7 @@ def _unread(table: str, found: str) -> Fault:
                  "grant it SELECT, or mend what the message names")  # fmt: skip
 
 
-def _said(error: Exception, secret: str = "") -> str:
+def said(error: Exception, secret: str = "") -> str:
     """What the server or its library says, on one line and without the password."""
     text = " ".join(line.strip() for line in str(error).splitlines()[:2] if line.strip())
     return text.replace(secret, "…") if secret else text

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import duckdb
 
+from contract.opens import count_opens, machine_opens_sql
 from contract.params import Params
 from contract.reading import Reading, note
 from contract.report import Fault, Severity, plural
@@ -79,4 +80,15 @@ def _contradictions(connection: duckdb.DuckDBPyConnection) -> list[Fault]:
         Fault(CONSENTS, "granted", "contradiction", Severity.NOTE,
               f"{plural(count, 'moment')} with a consent both granted and refused", "expected one of them",
               "give each its own time", count)
+    ]  # fmt: skip
+
+
+def opens_remarks(connection: duckdb.DuckDBPyConnection, params: Params) -> list[Fault]:
+    """A note for each channel of the view `interactions` on which machines opened messages."""
+    query = f"({machine_opens_sql(params, INTERACTIONS)})"
+    return [
+        Fault(INTERACTIONS, "kind", "opened_by_machine", Severity.NOTE, found.text(params), "",
+              "they count as no answer and reach no feature; channels.NAME.machine_open_seconds and answers set the "
+              "rules", found.by_machine)
+        for found in count_opens(connection, params, INTERACTIONS, query) if found.by_machine
     ]  # fmt: skip

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from contract.stages import Stages
 from features.demographic import Customers
 from features.events import NO_ACTION
 from features.matrix import FeatureSet, Matrix
@@ -17,6 +18,8 @@ from features.spine import candidates
 from features.timeline import Timeline
 
 BLOCK_CUSTOMERS = 4_096
+FEATURES = "features"
+UNTIMED = Stages()
 
 
 class Halves(NamedTuple):
@@ -43,8 +46,11 @@ class CandidateFeatures:
         return cls(features.select(shared), features.select(own), tuple(actions))
 
     def on(self, timeline: Timeline) -> "CandidateFeatures":
-        """Over the events of a timeline whose codebook continues this one's."""
-        return CandidateFeatures(self.shared.on(timeline.codebook), self.own.on(timeline.codebook), self.actions)
+        """Over the events of a timeline whose codebook continues this one's; compiled, so that threads may share it."""
+        ready = CandidateFeatures(self.shared.on(timeline.codebook), self.own.on(timeline.codebook), self.actions)
+        assert ready.shared.program is not None
+        assert ready.own.program is not None
+        return ready
 
     def blocks(
         self,
@@ -55,6 +61,7 @@ class CandidateFeatures:
         category: int,
         *,
         block_customers: int = BLOCK_CUSTOMERS,
+        stages: Stages = UNTIMED,
     ) -> Iterator[Halves]:
         """Both matrices of some customers at a time, in buffers that are used again.
 
@@ -65,6 +72,7 @@ class CandidateFeatures:
             as_of_us: The moment, microseconds since 1970 UTC.
             category: Of the campaign at hand, as `Spine.category`.
             block_customers: In a block at most.
+            stages: Told of the stage `FEATURES`; what is not in it is reading.
         """
         ready = self.on(timeline)
         one = candidates(numbers, as_of_us, category, [NO_ACTION])
@@ -73,8 +81,10 @@ class CandidateFeatures:
         own = np.empty((len(each), len(self.own.names)), np.float32)
         for events, rows in self.shared.work(timeline, one, block_customers):
             asked = candidates(numbers[rows], as_of_us, category, self.actions)
-            yield Halves(
-                rows,
-                ready.shared.filled(events, one, rows, customers, shared),
-                ready.own.filled(events, asked, slice(0, len(asked)), customers, own),
-            )
+            with stages(FEATURES):
+                halves = Halves(
+                    rows,
+                    ready.shared.filled(events, one, rows, customers, shared),
+                    ready.own.filled(events, asked, slice(0, len(asked)), customers, own),
+                )
+            yield halves

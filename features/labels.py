@@ -1,7 +1,7 @@
 """What followed a decision within the horizon `[as_of, as_of + horizon)`; looks at nothing before it.
 
 What the customer did is read from the timeline by two pointers, linear in events and rows. Which send an answer
-belongs to is found by DuckDB, since send and campaign ids are not in the timeline.
+belongs to is found by DuckDB, since send and campaign ids are not in the timeline. Opens by machine are no answers.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from contract.kinds import SENT, Role
 from contract.params import Params
 from features.engines import CENTS, NUMBERED, Window
 from features.events import US_PER_DAY, Spine
-from features.permission import PERMITTED
+from features.machine_opens import BY_PEOPLE, MachineOpens, customers_habits, seconds_of
 from features.timeline import Timeline
 
 NONE: Final = -1
@@ -53,13 +53,15 @@ def label(connection: duckdb.DuckDBPyConnection, timeline: Timeline, spine: Spin
     definition and not by observation, and a difference to it is no uplift.
 
     Args:
-        connection: Has what `permit` makes of an intake's views, the table `NUMBERED`, and the table `sends` of
-            `features.spine`.
+        connection: Has what `permit` and `find_machine_opens` make of an intake's views, the table `NUMBERED`, and the
+            table `sends` of `features.spine`.
         timeline: Holds every event from the first decision to the end of the last horizon.
         spine: (n_rows,) decisions; row i is `row` i of the table `sends`.
         params: The objective.
     """
-    did, did_cents, own_step = customer_outcomes(timeline, spine, params)
+    habits = customers_habits(connection, timeline.codebook)
+    machine_opens = MachineOpens.of(timeline.codebook, seconds_of(params), habits)
+    did, did_cents, own_step = customer_outcomes(timeline, spine, params, machine_opens)
     tied = tied_outcomes(connection, timeline.window, params)
     answered = np.zeros(len(spine), bool)
     answered[tied.row] = tied.answered
@@ -83,7 +85,7 @@ def _margin_eur(steps: npt.NDArray[np.int64], cents: npt.NDArray[np.int64], para
 
 
 def customer_outcomes(
-    timeline: Timeline, spine: Spine, params: Params
+    timeline: Timeline, spine: Spine, params: Params, machine_opens: MachineOpens
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int16]]:
     """Steps of the objective's kinds in the horizon, their cents, and the channel of the next own step (or -1)."""
     entries = timeline.codebook.entries
@@ -92,7 +94,8 @@ def customer_outcomes(
     channel = np.array([_channel(entry.channel, timeline) if entry.kind in own_kinds else NONE for entry in entries])
     steps, cents = np.zeros(len(spine), np.int64), np.zeros(len(spine), np.int64)
     own_step = np.full(len(spine), NONE, np.int16)
-    for events in timeline.blocks(BLOCK_EVENTS, spine.customer):
+    for block in timeline.blocks(BLOCK_EVENTS, spine.customer):
+        events = machine_opens.without(block)
         first, end = events.first_customer, events.first_customer + len(events.offsets) - 1
         rows = slice(*np.searchsorted(spine.customer, [first, end]))
         history = (events.offsets, events.time_us, counted[events.code], channel.astype(np.int16)[events.code])
@@ -156,7 +159,7 @@ def tied_outcomes(connection: duckdb.DuckDBPyConnection, window: Window, params:
     found = connection.sql(f"""
         WITH steps AS (
             SELECT number, epoch_us(occurred_at) AS time_us, kind, channel, campaign_id, send_id, {CENTS} AS cents
-            FROM {PERMITTED} JOIN {NUMBERED} USING (customer_id)
+            FROM {BY_PEOPLE} JOIN {NUMBERED} USING (customer_id)
             WHERE {window.sql} AND ({is_answer} OR {is_counted}) AND (send_id IS NOT NULL OR campaign_id IS NOT NULL)),
         named AS (
             SELECT number, send_id, time_us, min(row) AS row FROM sends

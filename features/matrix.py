@@ -9,7 +9,7 @@ import json
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cached_property
 from typing import Final, NamedTuple
@@ -28,10 +28,11 @@ from features.encoding import codebook_from_tree, codebook_to_tree, continues, s
 from features.engines import Source
 from features.events import Codebook, Events, Spine
 from features.grammar import Feature
+from features.machine_opens import MachineOpens, seconds_of
 from features.sweep import sweep
 from features.timeline import UNKNOWN_CUSTOMER, Timeline
 
-VERSION: Final = 1
+VERSION: Final = 2
 ACTION: Final = "action"
 CAMPAIGN_CATEGORY: Final = "campaign_category"
 BLOCK_ROWS: Final = 16_384
@@ -57,7 +58,7 @@ class FeatureSet:
     features: those of the sweep; demographic: those of the customers table; row_columns: which of `ACTION` and
     `CAMPAIGN_CATEGORY`; codebook: what the events' codes mean; n_categories: how many of its categories training knew,
     a later one is missing to the model; windows_days, lookback_days: of the features; base_rates: learned, by
-    `Rate.base_key`.
+    `Rate.base_key`; machine_open_seconds: by channel, an open so soon after a message is no event to any feature.
     """
 
     features: tuple[Feature, ...]
@@ -68,6 +69,7 @@ class FeatureSet:
     windows_days: tuple[float, ...]
     lookback_days: float
     base_rates: dict[str, float]
+    machine_open_seconds: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         repeated = sorted({name for name in self.names if self.names.count(name) > 1})
@@ -92,6 +94,11 @@ class FeatureSet:
             lookback_days=self.lookback_days,
             base_rates=self.base_rates,
         )
+
+    @cached_property
+    def machine_opens(self) -> MachineOpens:
+        """The opens that are no event to any feature, for events of this codebook."""
+        return MachineOpens.of(self.codebook, self.machine_open_seconds)
 
     @property
     def categorical(self) -> tuple[str, ...]:
@@ -164,7 +171,8 @@ class FeatureSet:
         """Fill `out` with the columns of the rows of `spine`.
 
         Args:
-            events: Whole customers' events, coded by this set's codebook; every customer of the spine is among them.
+            events: Whole customers' events without opens by machine, coded by this set's codebook; every customer of
+                the spine is among them.
             spine: (n_rows,) rows, ascending by (customer, as_of).
             customers: As `DemographicEncoder.table` gives them, of this set or of one from which it was selected.
             out: (n_rows, n_columns) C-ordered.
@@ -226,9 +234,8 @@ class FeatureSet:
             out[rows] = block
         return out
 
-    @staticmethod
-    def work(timeline: Timeline, spine: Spine, block_rows: int) -> Iterator[tuple[Events, slice]]:
-        """Parts of the spine of at most `block_rows` rows, each within one block of events."""
+    def work(self, timeline: Timeline, spine: Spine, block_rows: int) -> Iterator[tuple[Events, slice]]:
+        """Parts of the spine of at most `block_rows` rows, each within one block of events without opens by machine."""
         if len(spine) and (np.any(np.diff(spine.customer) < 0) or spine.customer[-1] >= timeline.n_customers):
             raise UsageError(
                 f"spine: customers do not ascend or exceed the timeline's {timeline.n_customers}; sort by (customer, "
@@ -237,7 +244,9 @@ class FeatureSet:
         unknown = int(np.searchsorted(spine.customer, 0))
         for rows in _parts(0, unknown, block_rows):
             yield no_events(0, 1), rows
-        for events in timeline.blocks(BLOCK_EVENTS, spine.customer[unknown:]):
+        machine_opens = self.on(timeline.codebook).machine_opens
+        for block in timeline.blocks(BLOCK_EVENTS, spine.customer[unknown:]):
+            events = machine_opens.without(block)
             end = events.first_customer + len(events.offsets) - 1
             begin, stop = np.searchsorted(spine.customer, [events.first_customer, end])
             for rows in _parts(int(begin), int(stop), block_rows):
@@ -267,6 +276,7 @@ class FeatureSet:
                 "windows_days": list(self.windows_days),
                 "lookback_days": self.lookback_days,
                 "base_rates": self.base_rates,
+                "machine_open_seconds": self.machine_open_seconds,
             }
         )
 
@@ -290,6 +300,7 @@ class FeatureSet:
                 windows_days=tuple(tree["windows_days"]),
                 lookback_days=tree["lookback_days"],
                 base_rates=tree["base_rates"],
+                machine_open_seconds=tree["machine_open_seconds"],
             )
         except (ValueError, KeyError, TypeError) as error:
             raise ArtefactError(f"feature set: is damaged ({error!r}); train again") from error
@@ -305,6 +316,8 @@ def learn_features(intake: Source, timeline: Timeline, params: Params, *, until_
         until_us: Only events before it teach base rates, microseconds since 1970 UTC; all of the timeline if None.
     """
     features = declared_features(params, timeline.codebook)
+    seconds = seconds_of(params)
+    counts = timeline.code_counts(until_us, MachineOpens.of(timeline.codebook, seconds).without)
     return FeatureSet(
         features=features,
         demographic=fit_demographic(intake, params),
@@ -313,7 +326,8 @@ def learn_features(intake: Source, timeline: Timeline, params: Params, *, until_
         n_categories=len(timeline.codebook.categories),
         windows_days=tuple(params.features.windows_days),
         lookback_days=params.features.lookback_days,
-        base_rates=learn_base_rates(features, timeline.codebook, timeline.code_counts(until_us)),
+        base_rates=learn_base_rates(features, timeline.codebook, counts),
+        machine_open_seconds=seconds,
     )
 
 

@@ -192,16 +192,17 @@ class OnlineFeatures:
             events = events_of(history if use.profiling else EMPTY, as_of_us - self._lookback_us, as_of_us)
             if use.opened_on is not None:
                 events = self._tracked(events, use.opened_on)
+            seen = features.machine_opens.without(events)
             moment = np.full(n_rows, as_of_us, np.int64) if n_rows > 1 else np.array((as_of_us,), np.int64)
             moment.setflags(write=False)
             spine = Spine(question.customer, moment, question.action, question.category)
             try:
-                sweep(features.program, events, spine, out)
+                sweep(features.program, seen, spine, out)
             except UsageError:
                 if self._store.refresh() is features.codebook:
                     raise
                 self._follow(self._store.codebook)
-                sweep(self._features.program, events, spine, out)
+                sweep(self._features.program, self._features.machine_opens.without(events), spine, out)
         if known > swept:
             out[:, swept:known] = self._known.at(customer_id, as_of_us) if use.profiling else nan
         out[:, known:] = question.own

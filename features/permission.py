@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import duckdb
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from contract.kinds import OPENED
 
@@ -80,6 +83,15 @@ def permit(connection: duckdb.DuckDBPyConnection, until_us: int) -> None:
     connection.execute(
         f"CREATE OR REPLACE TEMP VIEW {PERMITTED} AS FROM (SELECT * FROM {rows}) AS shown WHERE {condition}"  # noqa: S608
     )
+
+
+def unprofiled_customers(connection: duckdb.DuckDBPyConnection, ids: pa.Array) -> npt.NDArray[np.bool_]:
+    """(n,) whether each of these ids belongs to a customer whose history may not be used, as `permit` found it."""
+    rows = connection.table(UNPROFILED).project("CAST(customer_id AS VARCHAR) AS customer_id")
+    refusing = rows.to_arrow_table()
+    among = pc.is_in(ids, value_set=refusing["customer_id"].combine_chunks().cast(ids.type))
+    found: npt.NDArray[np.bool_] = among.to_numpy(zero_copy_only=False)
+    return found
 
 
 def uses(connection: duckdb.DuckDBPyConnection, channels: Sequence[str]) -> Uses:

@@ -68,7 +68,7 @@ def spark_engine(settings: Spark, python: str) -> Iterator[EngineMaker]:
 
     Args:
         settings: Master, scratch folder and further settings.
-        python: The interpreter that Spark would start, were Python ever to run on a worker.
+        python: The interpreter that Spark starts where Python runs on a worker.
 
     Raises:
         UsageError: PySpark or Java is missing, or Spark does not start with these settings.
@@ -76,6 +76,20 @@ def spark_engine(settings: Spark, python: str) -> Iterator[EngineMaker]:
     """
     with _scratch(settings.scratch) as folder, _session(settings, python, folder) as session:
         yield partial(SparkEngine, session, folder)
+
+
+def running_session() -> "SparkSession":
+    """The session under which `spark_engine` made its engines.
+
+    Raises:
+        UsageError: there is none.
+    """
+    from pyspark.sql import SparkSession
+
+    session = SparkSession.getActiveSession()
+    if session is None:
+        raise UsageError("--engine spark: no session of Spark is running; score within `spark_engine`")
+    return session
 
 
 class SparkEngine:
@@ -229,7 +243,10 @@ def _started(kind: "type[SparkSession]", settings: Spark, all_settings: Mapping[
     for name, value in all_settings.items():
         builder = builder.config(name, value)
     try:
-        return builder.getOrCreate()
+        session = builder.getOrCreate()
+        # PySpark itself reads only an environment variable.
+        session.sparkContext.pythonExec = all_settings["spark.pyspark.python"]
+        return session
     except (Py4JError, PySparkException) as error:
         if "JAVA_GATEWAY_EXITED" in str(error):
             raise UsageError(

@@ -10,10 +10,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from contract.kinds import HELD_OUT, SENT
+from contract.opens import OpensFound
 from contract.params import Params
 from features.engines import CAMPAIGNS, NUMBERED, Source, Window, bounded, create_from_arrow, number_customers
 from features.events import NO_ACTION, NO_CATEGORY, Codebook, Spine
 from features.labels import horizon_us, label
+from features.machine_opens import BY_PEOPLE, MACHINE_OPENS, find_machine_opens
 from features.permission import UNPROFILED, permit
 from features.timeline import Timeline
 
@@ -33,7 +35,8 @@ class Decisions:
     """Every decision that teaches something, ascending by (customer, as_of, action), and its labels.
 
     All arrays have shape (n_rows,). propensity: float64, NaN where it was not logged; campaign: int32, index into
-    `campaign_ids`, or -1; the labels as `features.labels.Labels` has them; left_out: decisions by reason.
+    `campaign_ids`, or -1; the labels as `features.labels.Labels` has them; left_out: decisions by reason; opens: what
+    was found by machine, and is no answer.
     """
 
     spine: Spine
@@ -45,6 +48,7 @@ class Decisions:
     own_step_channel: npt.NDArray[np.int16]
     campaign_ids: tuple[str, ...]
     left_out: dict[str, int]
+    opens: tuple[OpensFound, ...] = ()
 
     def __len__(self) -> int:
         return len(self.spine)
@@ -85,8 +89,9 @@ def decision_spine(intake: Source, timeline: Timeline, params: Params, *, only: 
         action=_numbers(kept, "action", np.int16),
         category=_numbers(kept, "category", np.int16),
     )
+    opens = find_machine_opens(connection, timeline.window, params)
     labels = label(connection, timeline, spine, params)
-    connection.execute("DROP TABLE sends")
+    connection.execute(f"DROP TABLE sends; DROP VIEW {BY_PEOPLE}; DROP TABLE {MACHINE_OPENS}")
     return Decisions(
         spine=spine,
         propensity=_numbers(kept, "propensity", np.float64),
@@ -97,6 +102,7 @@ def decision_spine(intake: Source, timeline: Timeline, params: Params, *, only: 
         own_step_channel=labels.own_step_channel,
         campaign_ids=campaign_ids,
         left_out=left_out,
+        opens=opens,
     )
 
 

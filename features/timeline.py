@@ -6,7 +6,7 @@ merged in when events are read. `codebook.json` says what the codes mean. Custom
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -123,10 +123,13 @@ class Timeline:
             parts.append(chosen(block, customers[begin:end]))
         return joined(parts)
 
-    def code_counts(self, until_us: int | None = None) -> npt.NDArray[np.int64]:
-        """(n_codes,) how often each code occurs, before `until_us` if given."""
+    def code_counts(
+        self, until_us: int | None = None, without: Callable[[Events], Events] = lambda events: events
+    ) -> npt.NDArray[np.int64]:
+        """(n_codes,) how often each code occurs, before `until_us` if given, `without` what that takes out."""
         counts = np.zeros(len(self.codebook.entries), np.int64)
-        for events in self.blocks(max(1, self.n_events)):
+        for block in self.blocks(max(1, self.n_events)):
+            events = without(block)
             codes = events.code if until_us is None else events.code[events.time_us < until_us]
             counts += np.bincount(codes, minlength=len(counts))
         return counts

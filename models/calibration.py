@@ -1,8 +1,9 @@
 """Makes probabilities mean what they say, by whichever map wins on held-out data; never reads the training rows.
 
-Binary: none, Platt (1999) scaling of the logit, isotonic regression (Zadrozny & Elkan, 2002). Multiclass: none,
-temperature and vector scaling (Guo et al., 2017). A map is chosen by log loss cross-fitted over customers, and only if
-it gains more than one standard error (clustered by customer) over none: on average none is hard to beat.
+Binary: none, Platt (1999) scaling of the logit, beta calibration (Kull, Silva Filho & Flach, 2017), isotonic regression
+(Zadrozny & Elkan, 2002). Multiclass: none, temperature, vector and matrix scaling (Guo et al., 2017). A map is chosen
+by log loss cross-fitted over customers, and only if it gains more than one standard error (clustered by customer) over
+none: on average none is hard to beat.
 """
 
 from collections.abc import Callable
@@ -46,6 +47,21 @@ class Platt(Artefact):
         return result
 
 
+class Beta(Artefact):
+    """expit(a · log p − b · log(1 − p) + c): unlike Platt's, it can bend near 0 otherwise than near 1; a, b ≥ 0."""
+
+    kind: Literal["beta"] = "beta"
+    a: float
+    b: float
+    c: float
+
+    def apply(self, probability: Floats) -> Floats:
+        """Calibrated probabilities, shape as given."""
+        p = np.clip(probability, _FLOOR, 1 - _FLOOR)
+        result: Floats = expit(self.a * np.log(p) - self.b * np.log1p(-p) + self.c)
+        return result
+
+
 class Isotonic(Artefact):
     """Monotone and piecewise linear between knots; each knot stands for at least 50 rows."""
 
@@ -83,8 +99,22 @@ class VectorScaling(Artefact):
         return result
 
 
-BinaryMap = Annotated[Unchanged | Platt | Isotonic, Field(discriminator="kind")]
-MulticlassMap = Annotated[Unchanged | Temperature | VectorScaling, Field(discriminator="kind")]
+class MatrixScaling(Artefact):
+    """softmax(weight · log p + intercept): each class may draw on the scores of all; weight (k, k), rows by class."""
+
+    kind: Literal["matrix"] = "matrix"
+    weight: tuple[tuple[float, ...], ...]
+    intercept: tuple[float, ...]
+
+    def apply(self, probability: Floats) -> Floats:
+        """Calibrated probabilities (n, k)."""
+        score = _log(probability) @ np.array(self.weight).T + np.array(self.intercept)
+        result: Floats = softmax(score, axis=1)
+        return result
+
+
+BinaryMap = Annotated[Unchanged | Platt | Beta | Isotonic, Field(discriminator="kind")]
+MulticlassMap = Annotated[Unchanged | Temperature | VectorScaling | MatrixScaling, Field(discriminator="kind")]
 _Map = TypeVar("_Map")
 
 
@@ -101,9 +131,7 @@ def binary_log_losses(probability: Floats, outcome: npt.NDArray[np.generic]) -> 
     return -np.where(outcome.astype(bool), np.log(p), np.log1p(-p))
 
 
-def choose_binary(
-    probability: Floats, outcome: npt.NDArray[np.generic], customer: Ints
-) -> Unchanged | Platt | Isotonic:
+def choose_binary(probability: Floats, outcome: npt.NDArray[np.generic], customer: Ints) -> BinaryMap:
     """The binary map that wins on these held-out rows, or none.
 
     Args:
@@ -111,8 +139,9 @@ def choose_binary(
         outcome: (n,), 0 or 1.
         customer: (n,), numbers; rows of one customer stay in one fold.
     """
-    fits: list[Callable[[Ints], Unchanged | Platt | Isotonic]] = [
+    fits: list[Callable[[Ints], BinaryMap]] = [
         lambda rows: _fit_platt(probability[rows], outcome[rows]),
+        lambda rows: _fit_beta(probability[rows], outcome[rows]),
         lambda rows: _fit_isotonic(probability[rows], outcome[rows]),
     ]
     none = binary_log_losses(probability, outcome)
@@ -126,9 +155,7 @@ def choose_binary(
     )
 
 
-def choose_multiclass(
-    probability: Floats, label: Ints, weight: Floats, customer: Ints
-) -> Unchanged | Temperature | VectorScaling:
+def choose_multiclass(probability: Floats, label: Ints, weight: Floats, customer: Ints) -> MulticlassMap:
     """The multiclass map that wins on these held-out rows, or none.
 
     Args:
@@ -141,9 +168,10 @@ def choose_multiclass(
     def losses(rows_probability: Floats, rows: Ints) -> Floats:
         return -_log(rows_probability)[np.arange(len(rows)), label[rows]]
 
-    fits: list[Callable[[Ints], Unchanged | Temperature | VectorScaling]] = [
+    fits: list[Callable[[Ints], MulticlassMap]] = [
         lambda rows: _fit_temperature(probability[rows], label[rows], weight[rows]),
         lambda rows: _fit_vector(probability[rows], label[rows], weight[rows]),
+        lambda rows: _fit_matrix(probability[rows], label[rows], weight[rows]),
     ]
     none = losses(probability, np.arange(len(label)))
     return _chosen(fits, lambda m, rows: losses(m.apply(probability[rows]), rows), none, weight, customer)
@@ -203,6 +231,24 @@ def _fit_platt(probability: Floats, outcome: npt.NDArray[np.generic]) -> Platt:
     return Platt(slope=float(found.x[0]), intercept=float(found.x[1]))
 
 
+def _fit_beta(probability: Floats, outcome: npt.NDArray[np.generic]) -> Beta:
+    """Logistic regression on log p and −log(1 − p), both slopes kept positive and drawn slightly to 1."""
+    p = np.clip(probability, _FLOOR, 1 - _FLOOR)
+    x, y = np.column_stack([np.log(p), -np.log1p(-p), np.ones(len(p))]), outcome.astype(np.float64)
+    centre, pull = np.array([1.0, 1.0, 0.0]), np.array([_RIDGE, _RIDGE, 0.0])
+
+    def loss(theta: Floats) -> tuple[float, Floats]:
+        score = x @ theta
+        apart = theta - centre
+        value = np.mean(np.logaddexp(0, score) - y * score) + pull @ apart**2 / 2
+        return float(value), x.T @ (expit(score) - y) / len(y) + pull * apart
+
+    bounds = [(0.0, None), (0.0, None), (None, None)]
+    found = minimize(loss, centre, jac=True, method="L-BFGS-B", bounds=bounds)
+    a, b, c = (float(each) for each in found.x)
+    return Beta(a=a, b=b, c=c)
+
+
 def _fit_isotonic(probability: Floats, outcome: npt.NDArray[np.generic]) -> Isotonic | Unchanged:
     """Isotonic regression on bins of equal count, so that no knot stands for a single customer."""
     order = np.argsort(probability, kind="stable")
@@ -242,21 +288,40 @@ def _fit_temperature(probability: Floats, label: Ints, weight: Floats) -> Temper
 
 def _fit_vector(probability: Floats, label: Ints, weight: Floats) -> VectorScaling:
     """Vector scaling with a slight pull towards slope 1 and intercept 0, which keeps rare classes finite."""
+    k = probability.shape[1]
+    matrix, intercept = _fit_linear(probability, label, weight, np.eye(k, dtype=bool))
+    return VectorScaling(slope=tuple(np.diag(matrix).tolist()), intercept=tuple(intercept.tolist()))
+
+
+def _fit_matrix(probability: Floats, label: Ints, weight: Floats) -> MatrixScaling:
+    """Matrix scaling, drawn to the identity as vector scaling is (off-diagonal regularisation, Kull et al., 2019)."""
+    k = probability.shape[1]
+    matrix, intercept = _fit_linear(probability, label, weight, np.ones((k, k), dtype=bool))
+    return MatrixScaling(weight=tuple(map(tuple, matrix.tolist())), intercept=tuple(intercept.tolist()))
+
+
+def _fit_linear(probability: Floats, label: Ints, weight: Floats, free: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """Multinomial regression of the label on log p: (k, k) weights, only those of `free`, and (k,) intercepts."""
     x = _log(probability)
     k = x.shape[1]
     share = weight / weight.sum()
     hot = np.zeros_like(x)
     hot[np.arange(len(label)), label] = 1
 
+    def spread(theta: Floats) -> Floats:
+        matrix = np.zeros((k, k))
+        matrix[free] = theta
+        return matrix
+
     def loss(theta: Floats) -> tuple[float, Floats]:
-        slope, intercept = theta[:k], theta[k:]
-        score = x * slope + intercept
+        matrix, intercept = spread(theta[:-k]), theta[-k:]
+        score = x @ matrix.T + intercept
         residual = (softmax(score, axis=1) - hot) * share[:, None]
         value = -share @ (log_softmax(score, axis=1) * hot).sum(axis=1)
-        pull = np.concatenate([slope - 1, intercept])
-        gradient = np.concatenate([(residual * x).sum(axis=0), residual.sum(axis=0)]) + _RIDGE * pull
+        pull = np.concatenate([theta[:-k] - np.eye(k)[free], intercept])
+        gradient = np.concatenate([(residual.T @ x)[free], residual.sum(axis=0)]) + _RIDGE * pull
         return float(value + _RIDGE * (pull @ pull) / 2), gradient
 
-    start = np.concatenate([np.ones(k), np.zeros(k)])
+    start = np.concatenate([np.eye(k)[free], np.zeros(k)])
     found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 60})
-    return VectorScaling(slope=tuple(found.x[:k].tolist()), intercept=tuple(found.x[k:].tolist()))
+    return spread(found.x[:-k]), found.x[-k:]

@@ -1,20 +1,28 @@
 """How far a predicted response may be off for customers like these; claims nothing about one customer's coin toss.
 
-On held-out decisions, groups of about 200 like predictions (same action, same length of history) are compared with what
-happened. Beyond binomial noise, the error of a group's mean on the logit scale is a random effect with variance τ²,
-estimated by the method of moments of DerSimonian & Laird (1986) with known mean zero:
+An interval speaks of the mean of 200 customers alike in prediction and history, contacted by one campaign. On the logit
+scale the error of that mean is taken to be normal with the variance
 
-    r_g = Σ(y − p) / V_g,   V_g = Σ p (1 − p),   τ² = max(0, (Σ V_g r_g² − G) / Σ V_g)
+    T = E + L + W / 200
 
-τ² is known but roughly, and too small a one costs more coverage than too large a one gains: with 2 Φ(z τ̂/τ) − 1,
-a second-order expansion at z = 1.645 asks for τ² + 0.68 s²/τ², s the standard error of τ²; it is raised by s at most.
+E   of a campaign on a channel: its week, its category, its strength; every customer of the send shares it
+L   of a level of the prediction on a channel, whatever the campaign: what calibration left
+W   between customers who are predicted alike; what the predictions of the well known explain beyond those of others
+    is added for these, so that newcomers get wider intervals
 
-The interval is expit(logit p ± z τ). Assumed: held-out decisions resemble those scored; errors are normal on the logit
-scale and alike within action and stratum; errors with and without contact are independent (this widens uplift
-intervals, as they in truth share a part). Variation between customers inside a group cannot be seen and is not in it.
+Each is estimated on held-out decisions from pairs of residuals (`models.moments`), which the noise of the outcomes does
+not bias: E from pairs of the same action and campaign, L from the same action and level of other campaigns, less all
+levels, both of different customers; W from the same customer in other periods. What is known of a variance is a
+posterior under a half-Cauchy prior on its root (Gelman, 2006), and an interval is as wide as the mean over it asks.
+Actions and strata differ as far as their own pairs say, by linear empirical Bayes. Of E, actions share the part that
+shows in pairs of one campaign and different actions; it moves contact and no contact alike and so almost drops out of
+an uplift.
+
+Assumed: held-out decisions resemble those scored; errors are normal on the logit scale.
 """
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -22,13 +30,16 @@ from scipy.special import expit, ndtri
 
 from models.artefact import Artefact, Floats, Ints
 from models.calibration import logit
+from models.moments import Pairs, Spread, paired, raised
 
 NEWCOMER, SHORT, LONG = 0, 1, 2
 STRATA = ("newcomer", "short history", "long history")
-_GROUP_ROWS = 200
-_STRATUM_GROUPS, _CELL_GROUPS = 10.0, 50.0
-_UNKNOWN = 1.0
-_RAISE = 0.68
+GROUP_CUSTOMERS: Final = 200
+"""Customers of whose mean an interval speaks."""
+
+_LEVELS: Final = 10
+_PRIOR_SCALE, _PRIOR_SCALE_CUSTOMERS = 0.05, 0.5
+"""Logits: a model's errors are thought to be below 5 % of the odds as often as above; customers differ by half."""
 
 
 class History(Artefact):
@@ -46,9 +57,14 @@ class History(Artefact):
 
 
 class Intervals(Artefact):
-    """Standard deviation τ of the logit error, by action (rows) and stratum (columns)."""
+    """Standard deviations of the logit error, by action (rows) and stratum (columns).
+
+    tau: of all of it; own: of what an action does not share with the others; shared: of what they share.
+    """
 
     tau: tuple[tuple[float, ...], ...]
+    own: tuple[tuple[float, ...], ...]
+    shared: float
 
     def response(self, probability: Floats, action: Ints, stratum: Ints, level: float) -> tuple[Floats, Floats]:
         """Lower and upper bound of the response that hold with probability `level`; the arrays are broadcast."""
@@ -61,10 +77,11 @@ class Intervals(Artefact):
     def uplift(
         self, contacted: Floats, alone: Floats, action: Ints, stratum: Ints, level: float
     ) -> tuple[Floats, Floats]:
-        """Lower and upper bound of contacted − alone, each (n,), by adding the two variances (delta method)."""
-        tau = np.array(self.tau)
-        error = np.hypot(tau[action, stratum] * contacted * (1 - contacted), tau[0, stratum] * alone * (1 - alone))
-        reach = _quantile(level) * error
+        """Lower and upper bound of contacted − alone, each (n,), by the delta method, with what is shared apart."""
+        own = np.array(self.own)
+        slope, slope_alone = contacted * (1 - contacted), alone * (1 - alone)
+        apart = np.hypot(own[action, stratum] * slope, own[0, stratum] * slope_alone)
+        reach = _quantile(level) * np.hypot(apart, self.shared * (slope - slope_alone))
         uplift = contacted - alone
         return np.maximum(uplift - reach, -1.0), np.minimum(uplift + reach, 1.0)
 
@@ -73,78 +90,74 @@ def _quantile(level: float) -> float:
     return float(ndtri(0.5 + level / 2))
 
 
-def fit_intervals(
-    probability: Floats, outcome: npt.NDArray[np.generic], action: Ints, stratum: Ints, customer: Ints, n_actions: int
-) -> Intervals:
-    """The intervals that held-out decisions support; all arrays are (n,).
+@dataclass(frozen=True)
+class HeldOut:
+    """Decisions on which no model was fitted, all (n,).
 
-    At most one decision per customer and action counts, as those of one customer err together. Cells with few groups
-    are drawn to the average over actions, as if that weighed fifty groups. Less history never narrows an interval.
+    probability: of the action taken, in [0, 1]; outcome: 0 or 1; action; stratum; customer: numbers; campaign: numbers,
+    equal where decisions were made by the same campaign in the same week; period: stretches of time that are long
+    beside the horizon.
     """
-    y = outcome.astype(np.float64)
-    keep = _one_per_customer(customer, action)
-    statistics = np.zeros((n_actions, len(STRATA), 4))
-    for a in range(n_actions):
-        for s in range(len(STRATA)):
-            rows = keep[(action[keep] == a) & (stratum[keep] == s)]
-            statistics[a, s] = _moments(probability[rows], y[rows])
-    overall = _drawn(statistics.sum(axis=(0, 1)), Variance(_UNKNOWN, 0.0), 0)
-    strata = [_drawn(each, overall, _STRATUM_GROUPS) for each in statistics.sum(axis=0)]
-    strata[NEWCOMER] = _drawn(statistics[:, NEWCOMER].sum(axis=0), _beyond(strata), _STRATUM_GROUPS)
-    cells = [
-        [_drawn(statistics[a, s], strata[s], _CELL_GROUPS).raised for s in range(len(STRATA))] for a in range(n_actions)
-    ]
-    tau2 = np.array(cells)
-    widened = np.maximum.accumulate(tau2[:, ::-1], axis=1)[:, ::-1]
-    return Intervals(tau=tuple(tuple(float(t) for t in row) for row in np.sqrt(widened)))
+
+    probability: Floats
+    outcome: npt.NDArray[np.generic]
+    action: Ints
+    stratum: Ints
+    customer: Ints
+    campaign: Ints
+    period: Ints
 
 
-def _one_per_customer(customer: Ints, action: Ints) -> Ints:
-    """The last row of each customer and action."""
-    order = np.lexsort((np.arange(len(customer)), action, customer))
-    c, a = customer[order], action[order]
-    is_last = np.ones(len(order), dtype=bool)
-    is_last[:-1] = (c[1:] != c[:-1]) | (a[1:] != a[:-1])
-    return np.sort(order[is_last])
+def fit_intervals(held: HeldOut, n_actions: int) -> Intervals:
+    """The intervals that held-out decisions support. Less history never narrows an interval."""
+    p = np.clip(held.probability, 1e-6, 1 - 1e-6)
+    z, v = held.outcome.astype(np.float64) - p, p * (1 - p)
+    shared = paired(z, v, held.campaign, held.customer, held.action).posterior(_PRIOR_SCALE)
+    campaign = paired(z, v, held.campaign * n_actions + held.action, held.customer)
+    drift = campaign.posterior(_PRIOR_SCALE, less=shared.mean)
+    whole = shared.mean + drift.mean
+    by_action = [campaign.among(campaign.unit % n_actions == a).near(whole) / whole for a in range(n_actions)]
+    by_stratum = [_within(held, z, v, s, n_actions).near(whole) / whole for s in range(len(STRATA))]
+    level = _of_levels(held, z, v, n_actions)
+    own = np.outer(by_action, by_stratum) * drift.mean + level.mean + _between_customers(held, z, v)
+    apart = raised(own, float(np.hypot(drift.error, level.error)))
+    tau2 = raised(own + shared.mean, float(np.linalg.norm([shared.error, drift.error, level.error])))
+    return Intervals(tau=_deviations(tau2), own=_deviations(apart), shared=float(np.sqrt(shared.mean)))
 
 
-def _moments(probability: Floats, y: Floats) -> Floats:
-    """(Σ V r², G, Σ V, Σ V²) over groups of like predictions."""
-    groups = max(1, round(len(y) / _GROUP_ROWS))
-    if len(y) < _GROUP_ROWS // 2:
-        return np.zeros(4)
-    order = np.argsort(probability, kind="stable")
-    edges = np.linspace(0, len(y), groups + 1).astype(np.int64)[:-1]
-    p = np.clip(probability[order], 1e-6, 1 - 1e-6)
-    variance = np.add.reduceat(p * (1 - p), edges)
-    excess = np.add.reduceat(y[order] - p, edges)
-    return np.array([np.sum(excess**2 / variance), float(groups), variance.sum(), variance @ variance])
+def _deviations(variance: Floats) -> tuple[tuple[float, ...], ...]:
+    """Roots of variances (actions, strata), none of a stratum below that of customers of whom more is known."""
+    widened = np.maximum.accumulate(variance[:, ::-1], axis=1)[:, ::-1]
+    return tuple(tuple(row) for row in np.sqrt(widened).tolist())
 
 
-class Variance(NamedTuple):
-    """An estimate of τ² and its standard error."""
-
-    tau2: float
-    error: float
-
-    @property
-    def raised(self) -> float:
-        """τ², raised for what is not known of it."""
-        return self.tau2 + min(self.error, _RAISE * self.error**2 / max(self.tau2, 1e-12))
+def _within(held: HeldOut, z: Floats, v: Floats, stratum: int, n_actions: int) -> Pairs:
+    """Pairs of one action and campaign, both customers of a stratum."""
+    rows = held.stratum == stratum
+    unit = held.campaign * n_actions + held.action
+    return paired(z[rows], v[rows], unit[rows], held.customer[rows])
 
 
-def _drawn(statistics: Floats, towards: Variance, prior_groups: float) -> Variance:
-    """The estimate of some groups, drawn to another as if that weighed `prior_groups`."""
-    q, groups, weight, weight2 = statistics
-    if weight <= 0:
-        return towards
-    share = groups / (groups + prior_groups)
-    tau2 = float(share * max(0.0, (q - groups) / weight) + (1 - share) * towards.tau2)
-    error = np.sqrt(2 * (tau2**2 * weight2 + 2 * tau2 * weight + groups)) / weight
-    return Variance(tau2, float(np.hypot(share * error, (1 - share) * towards.error)))
+def _of_levels(held: HeldOut, z: Floats, v: Floats, n_actions: int) -> Spread:
+    """The variance that levels of the prediction add on an action, whatever the campaign."""
+    level = np.zeros(len(z), np.int64)
+    for action in range(n_actions):
+        rows = np.flatnonzero(held.action == action)
+        order = rows[np.argsort(held.probability[rows], kind="stable")]
+        levels = min(_LEVELS, len(rows) // GROUP_CUSTOMERS)
+        level[order] = np.arange(len(rows)) * levels // max(1, len(rows))
+    anywhere = paired(z, v, held.action, held.customer, held.campaign)
+    alike = paired(z, v, held.action * _LEVELS + level, held.customer, held.campaign)
+    return alike.posterior(_PRIOR_SCALE, less=max(0.0, anywhere.estimate))
 
 
-def _beyond(strata: list[Variance]) -> Variance:
-    """What newcomers are drawn to: as much above a short history as that is above a long one."""
-    step = max(0.0, strata[SHORT].tau2 - strata[LONG].tau2)
-    return Variance(strata[SHORT].tau2 + step, strata[SHORT].error)
+def _between_customers(held: HeldOut, z: Floats, v: Floats) -> Floats:
+    """What the mean of a group varies by because its customers differ, by stratum."""
+    own = paired(z, v, held.customer, held.period).posterior(_PRIOR_SCALE_CUSTOMERS)
+    explained = np.zeros(len(STRATA))
+    for stratum in range(len(STRATA)):
+        rows = held.stratum == stratum
+        told = [logit(held.probability[rows & (held.action == a)]) for a in np.unique(held.action[rows])]
+        explained[stratum] = np.average([each.var() for each in told], weights=list(map(len, told))) if told else 0.0
+    result: Floats = (own.mean + explained.max() - explained) / GROUP_CUSTOMERS
+    return result

@@ -13,6 +13,8 @@ import numpy as np
 
 from contract.errors import ArtefactError
 from models.artefact import Floats, Ints, Matrix
+from models.intervals import History
+from models.margin import Margin
 from models.trees import Trees, probabilities
 
 if TYPE_CHECKING:
@@ -54,6 +56,13 @@ class Joint:
         """The two matrices of whole rows (n · actions, all columns)."""
         return rows[::actions, self._columns(self.shared)], rows[:, self._columns(self.own)]
 
+    def whole(self, shared: Matrix, own: Matrix) -> Matrix:
+        """The rows (n · actions, all columns) of two matrices: what `halves` takes apart."""
+        rows = np.empty((len(own), len(self.manifest.names)), np.float32)
+        rows[:, self._columns(self.shared)] = np.repeat(shared, len(own) // max(1, len(shared)), axis=0)
+        rows[:, self._columns(self.own)] = own
+        return rows
+
     def response(self, shared: Matrix, own: Matrix | None = None) -> Floats:
         """(n, actions) calibrated probability of a response to each action."""
         raw = self._response.raw(shared, own, threads=self.threads)
@@ -75,17 +84,25 @@ class Joint:
 
     def worth(self, shared: Matrix) -> Floats:
         """(n,) EUR that a response of the customer is worth."""
-        margin = self.manifest.margin
-        moved = {
-            name: None if (column := getattr(margin, name)) is None else self._moved(column)
-            for name in ("value_column", "count_column")
-        }
-        return margin.model_copy(update=moved).expected(shared)
+        return self._margin.expected(shared)
 
     def stratum(self, shared: Matrix) -> Ints:
         """(n,) how much is known of each customer, as `History.stratum` has it."""
+        return self._history.stratum(shared)
+
+    @cached_property
+    def _margin(self) -> Margin:
+        """The manifest's, reading the shared matrix."""
+        margin = self.manifest.margin
+        columns = {"value_column": margin.value_column, "count_column": margin.count_column}
+        moved = {name: column if column is None else self._moved(column) for name, column in columns.items()}
+        return margin.model_copy(update=moved)
+
+    @cached_property
+    def _history(self) -> History:
+        """The manifest's, reading the shared matrix."""
         history = self.manifest.history
-        return history.model_copy(update={"columns": tuple(map(self._moved, history.columns))}).stratum(shared)
+        return history.model_copy(update={"columns": tuple(map(self._moved, history.columns))})
 
     @property
     def refused(self) -> Mapping[str, str]:

@@ -35,7 +35,10 @@ class Labelled:
 
 @dataclass(frozen=True)
 class FittedPreference:
-    """A head: model text (None where shares are fixed), the classes' channels (indices), calibration, fixed shares."""
+    """A head: model text (None where shares are fixed), the classes' channels (indices), calibration, fixed shares.
+
+    fewest_customers: behind any leaf; None where there are no trees.
+    """
 
     text: str | None
     classes: tuple[int, ...]
@@ -43,6 +46,7 @@ class FittedPreference:
     fixed: tuple[float, ...] | None
     trees: int
     undone_splits: int = 0
+    fewest_customers: int | None = None
 
 
 def exposure_weights(propensity: Floats) -> Floats:
@@ -80,7 +84,7 @@ def fit_preference(
     model = guarded(booster, trees, learn.table, least, threads)
     shares = predicted(model.text, judge.table, threads)
     calibration = choose_multiclass(shares, judge.label, judge.weight, judge.table.customer)
-    return FittedPreference(model.text, classes, calibration, None, trees, model.undone_splits)
+    return FittedPreference(model.text, classes, calibration, None, trees, model.undone_splits, model.fewest_customers)
 
 
 def refit_preference(
@@ -94,7 +98,9 @@ def refit_preference(
     recipe = recipe.model_copy(update={"trees": fitted.trees})
     booster, trees, _ = boost(data, recipe, classes=len(fitted.classes), watched=None, seed=seed, threads=threads)
     model = guarded(booster, trees, rows.table, least, threads)
-    return FittedPreference(model.text, fitted.classes, fitted.calibration, None, trees, model.undone_splits)
+    return FittedPreference(
+        model.text, fitted.classes, fitted.calibration, None, trees, model.undone_splits, model.fewest_customers
+    )
 
 
 def _restricted(rows: Labelled, classes: Sequence[int]) -> Labelled:

@@ -4,9 +4,9 @@ import numpy as np
 import numpy.typing as npt
 
 from serving.board import Board
-from serving.demand import NO_CHANNEL, Actions, Counts, Floats
 from serving.hashing import Hashes
 from serving.limits import Limits
+from serving.sets import NO_CHANNEL, Actions, Counts, Floats
 
 NOBODY = "nobody"
 MOST_ENGAGED = "most engaged channel"

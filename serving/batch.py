@@ -1,103 +1,51 @@
-"""Scores an audience of any size, block by block, into files that appear together; holds one block in memory."""
+"""Scores an audience of any size, part by part, into two files that appear together; holds some parts in memory.
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Final, Protocol
+Parts are read in order, scored by as many threads as are given, and kept in order, so that the files do not depend on
+the number of threads.
+"""
+
+import hashlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import Final, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.csv as pa_csv
-import pyarrow.parquet as pq
 
-from contract.errors import UsageError
-from contract.files import atomic_group
 from contract.progress import Progress
+from contract.stages import Stages
 from features.demographic import Customers
+from features.matrix import Matrix
+from features.spine import batch_spine, candidates
 from features.timeline import UNKNOWN_CUSTOMER, Timeline
-from serving.outlook import outlook_file
+from serving.audience import Audience, AudiencePart
+from serving.parquet_joining import Piece
+from serving.part_files import PartFiles
 from serving.scorer import Scorer
 from serving.scores import (
-    ENGAGEMENT_SCHEMA,
-    SCORE_SCHEMA,
+    NOT_PROFILED,
     Access,
     Floats,
     Predictions,
     Stamp,
+    Standing,
     engagement_table,
     in_order,
+    joined,
+    marked,
     score_table,
 )
 
-FORMATS: Final = (".parquet", ".csv")
 UNKNOWN: Final = "unknown customer"
 NO_HISTORY: Final = "no history"
+READING, SCORING, WRITING = "reading", "scoring", "writing"
+"""Stages, beside `features.candidates.FEATURES`."""
 
-
-@dataclass(frozen=True)
-class Outputs:
-    """Where the scores and, beside them, the engagement preferences and the outlook go; the latter's text."""
-
-    scores: Path
-    engagement: Path
-    outlook: Path
-    outlook_json: str = ""
-
-    @classmethod
-    def beside(cls, scores: Path) -> "Outputs":
-        """`NAME.SUFFIX`, `NAME.engagement.SUFFIX` and `NAME.outlook.json`; what the last says is to be filled in.
-
-        Raises:
-            UsageError: where the suffix is no format that can be written.
-        """
-        if scores.suffix not in FORMATS:
-            raise UsageError(f"--out: found '{scores}'; expected a file that ends in {' or '.join(FORMATS)}")
-        return cls(scores, scores.with_name(f"{scores.stem}.engagement{scores.suffix}"), outlook_file(scores))
-
-
-def write_scores(
-    ids: Sequence[str],
-    block_customers: int,
-    score_block: Callable[[npt.NDArray[np.object_]], tuple[pa.Table, pa.Table]],
-    outputs: Outputs,
-    progress: Progress,
-) -> None:
-    """All files of a scoring, whole or not at all.
-
-    Args:
-        ids: customers in the order of their rows.
-        block_customers: how many are scored at a time.
-        score_block: the scores and the engagement of some of them.
-        outputs: where to write; what is there is replaced when all are complete.
-        progress: told after each block.
-    """
-    customers = np.asarray(ids, dtype=object)
-    targets = [outputs.engagement, outputs.outlook, outputs.scores]
-    with atomic_group(targets) as (engagement, outlook, scores), ExitStack() as open_files:
-        outlook.write_text(outputs.outlook_json, encoding="utf-8")
-        writers = [
-            open_files.enter_context(_closing(path, schema))
-            for path, schema in ((scores, SCORE_SCHEMA), (engagement, ENGAGEMENT_SCHEMA))
-        ]
-        progress("score", 0, len(customers))
-        for block in blocks(customers, block_customers):
-            for writer, table in zip(writers, score_block(customers[block]), strict=True):
-                writer.write_table(table)
-            progress("score", block.stop, len(customers))
-
-
-def blocks(customers: npt.NDArray[np.object_], size: int) -> Iterator[slice]:
-    """Slices of at most `size` that cover `customers` in order."""
-    for start in range(0, len(customers), size):
-        yield slice(start, min(start + size, len(customers)))
-
-
-def _closing(path: Path, schema: pa.Schema) -> pq.ParquetWriter | pa_csv.CSVWriter:
-    if path.suffix == ".csv":
-        return pa_csv.CSVWriter(path, schema)
-    return pq.ParquetWriter(path, schema, compression="zstd")
+_Asked = TypeVar("_Asked")
+_Answer = TypeVar("_Answer")
 
 
 class AccessRule(Protocol):
@@ -107,55 +55,194 @@ class AccessRule(Protocol):
         """(n, k) eligible and reason for customers in the given order."""
 
 
+@dataclass(frozen=True)
+class Asked:
+    """A part of the audience with all that scoring it needs; source: digest of what of it can move the scores."""
+
+    part: AudiencePart
+    standing: Standing
+    source: str
+
+
+class Unasked:
+    """The rule of one who only scores parts of which it is known who may be contacted."""
+
+    def access(self, customer_ids: npt.NDArray[np.object_]) -> Access:
+        """Is never asked."""
+        raise AssertionError(f"access of {len(customer_ids)} customers was asked of a worker")
+
+
+Made = tuple[Asked, list[Piece]]
+"""A part and its bytes in each file."""
+
+
+@dataclass
+class Counts:
+    """What a scoring met: eligible is (k,), customers open to each outbound channel."""
+
+    eligible: npt.NDArray[np.int64]
+    customers: int = 0
+    unknown: int = 0
+    no_history: int = 0
+    kept: int = 0
+
+
 @dataclass
 class BlockScorer:
-    """Everything that one scoring needs for any block of its audience; counts what it meets on the way.
+    """Everything that one scoring needs for any part of its audience; counts what it meets on the way.
 
-    customers: what the demographic columns hold, by customer number. values: EUR a response is worth, by customer id,
-    where the audience says so.
+    customers: what the demographic columns hold, by customer number; unprofiled: (n_customers,), whose history may not
+    be used; costs: (k,) EUR; category: of the campaign.
     """
 
     scorer: Scorer
     timeline: Timeline
     customers: Customers
-    values: Mapping[str, float]
+    unprofiled: npt.NDArray[np.bool_]
     rule: AccessRule
     costs: Floats
     stamp: Stamp
     category: int
+    stages: Stages = field(default_factory=Stages)
 
     def __post_init__(self) -> None:
-        self.unknown = 0
-        self.no_history = 0
-        self.eligible = np.zeros(len(self.costs), dtype=np.int64)
+        self.counts = Counts(np.zeros(len(self.costs), dtype=np.int64))
+        self._candidates = self.scorer.candidates.on(self.timeline)
 
-    def score(self, ids: npt.NDArray[np.object_]) -> tuple[pa.Table, pa.Table]:
-        """Scores and engagement preferences of the customers `ids`, in ascending order of their ids."""
-        numbers = self.timeline.customers_of(ids)
+    def asked(self, part: AudiencePart) -> Asked:
+        """The part with who may be contacted; not for several threads at a time."""
+        with self.stages(READING):
+            unknown = part.numbers == UNKNOWN_CUSTOMER
+            offsets = self.timeline.offsets
+            events = offsets[part.numbers + 1] - offsets[np.maximum(part.numbers, 0)]
+            refusing = ~unknown & np.append(self.unprofiled, False)[part.numbers]
+            silent = ~unknown & ~refusing & (events == 0)
+            access = self.rule.access(part.ids.to_numpy(zero_copy_only=False))
+            for rows, word in ((unknown, UNKNOWN), (refusing, NOT_PROFILED), (silent, NO_HISTORY)):
+                access = marked(access, rows, word)
+            counts = self.counts
+            counts.customers += len(part)
+            counts.unknown += int(unknown.sum())
+            counts.no_history += int(silent.sum())
+            counts.eligible += access.eligible.sum(axis=0)
+            standing = Standing.of(access)
+            return Asked(part, standing, self._source(part, standing))
+
+    def rows(self, ids: npt.NDArray[np.object_]) -> Matrix:
+        """(n x actions, p) features of the customers `ids`, in their order, each with no contact and every channel."""
+        numbers, actions = self.timeline.customers_of(ids), self.scorer.candidates.actions
         order = np.argsort(numbers, kind="stable")
-        found = self.scorer.score(self.timeline, numbers[order], self.customers, self.stamp.as_of_us, self.category)
-        predictions = in_order(found, np.argsort(order, kind="stable"))
-        predictions = self._with_values(predictions, ids)
-        access = self._marked(self.rule.access(ids), numbers)
-        self.eligible += access.eligible.sum(axis=0)
-        manifest = self.scorer.bundle.manifest
-        evidence = tuple(each.verdict for each in manifest.evidence[1:])
-        scores = score_table(ids, manifest.outbound, predictions, access, self.costs, evidence, self.stamp)
-        return scores, engagement_table(ids, manifest.engagement.channels, predictions.engagement, self.stamp)
+        spine = candidates(numbers[order], self.stamp.as_of_us, self.category, actions)
+        matrix = self.scorer.features.matrix(self.timeline, spine, self.customers)
+        place = np.argsort(order, kind="stable")[:, None] * len(actions) + np.arange(len(actions))
+        found: Matrix = matrix[place.ravel()]
+        return found
 
-    def _with_values(self, predictions: Predictions, ids: npt.NDArray[np.object_]) -> Predictions:
-        own = np.array([self.values.get(customer, np.nan) for customer in ids])
-        return replace(predictions, worth=np.where(np.isnan(own), predictions.worth, own))
+    def tables(self, asked: Asked) -> tuple[pa.Table, pa.Table]:
+        """Engagement preferences and scores of the part's customers; several threads may do so."""
+        with self.stages(SCORING):
+            ids, numbers = asked.part.ids, asked.part.numbers
+            order = np.argsort(numbers, kind="stable")
+            predictions = in_order(self._predicted(numbers[order]), np.argsort(order, kind="stable"))
+            own = asked.part.values
+            predictions = replace(predictions, worth=np.where(np.isnan(own), predictions.worth, own))
+            manifest = self.scorer.bundle.manifest
+            evidence = tuple(each.verdict for each in manifest.evidence[1:])
+        with self.stages(WRITING):
+            scores = score_table(ids, manifest.outbound, predictions, asked.standing, self.costs, evidence, self.stamp)
+            steps = engagement_table(ids, manifest.engagement.channels, predictions.engagement, self.stamp)
+            return steps, scores
 
-    def _marked(self, access: Access, numbers: npt.NDArray[np.int64]) -> Access:
-        """Customers of whom little is known say so where no rule has a reason already."""
-        unknown = numbers == UNKNOWN_CUSTOMER
-        events = self.timeline.offsets[numbers + 1] - self.timeline.offsets[np.maximum(numbers, 0)]
-        silent = ~unknown & (events == 0)
-        self.unknown += int(unknown.sum())
-        self.no_history += int(silent.sum())
-        reason = access.reason.copy()
-        for rows, word in ((unknown, UNKNOWN), (silent, NO_HISTORY)):
-            free = rows[:, None] & access.eligible
-            reason[free] = word
-        return Access(access.eligible, reason)
+    def _predicted(self, numbers: npt.NDArray[np.int64]) -> Predictions:
+        if len(numbers) == 0:
+            return self.scorer.nothing()
+        with self.stages(READING):
+            blocks = self._candidates.blocks(
+                self.timeline, numbers, self.customers, self.stamp.as_of_us, self.category, stages=self.stages
+            )
+            parts = []
+            for _, shared, own in blocks:
+                with self.stages(SCORING):
+                    parts.append(self.scorer.predict(shared, own))
+        return joined(parts)
+
+    def _source(self, part: AudiencePart, standing: Standing) -> str:
+        """Digest of the customers, what they are worth, what is known of them beside events, and their standing."""
+        digest = hashlib.sha256()
+        for texts in (part.ids, standing.reason.dictionary):
+            digest.update("\0".join(texts.to_pylist()).encode())
+        spine = batch_spine(part.numbers[part.numbers != UNKNOWN_CUSTOMER], self.stamp.as_of_us)
+        known = self.customers.values[self.customers.versions(spine)]
+        reason = standing.reason.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+        for values in (part.values, part.numbers, known, standing.eligible, reason):
+            digest.update(np.ascontiguousarray(values).tobytes())
+        return digest.hexdigest()
+
+
+def write_scores(
+    block: BlockScorer,
+    audience: Audience,
+    files: PartFiles,
+    part_customers: int,
+    mapped: Callable[[Iterable[Asked]], Iterator[Made]],
+    progress: Progress,
+) -> None:
+    """All parts of both files: those that are there and were made from the same stay, the others are made.
+
+    Args:
+        block: knows who may be contacted.
+        audience: whom to score.
+        files: the engagement preferences and the scores under way.
+        part_customers: how many are scored at a time.
+        mapped: scores parts, in order: `by_threads`, or on a cluster.
+        progress: told after each part.
+    """
+    done = 0
+
+    def missing() -> Iterator[Asked]:
+        nonlocal done
+        resumed, at = True, -1
+        for at, part in enumerate(audience.parts(part_customers)):
+            asked = block.asked(part)
+            resumed = resumed and files.sources[at : at + 1] == (asked.source,)
+            if resumed:
+                block.counts.kept += len(part)
+                done += len(part)
+                progress("score", done, audience.customers)
+            else:
+                files.keep(at)
+                yield asked
+        files.keep(at + 1)
+
+    progress("score", 0, audience.customers)
+    for asked, pieces in mapped(missing()):
+        with block.stages(WRITING):
+            files.append(asked.source, pieces)
+        done += len(asked.part)
+        progress("score", done, audience.customers)
+
+
+def by_threads(block: BlockScorer, files: PartFiles, threads: int) -> Callable[[Iterable[Asked]], Iterator[Made]]:
+    """What scores parts by so many threads of this process."""
+
+    def made(asked: Asked) -> Made:
+        tables = block.tables(asked)
+        with block.stages(WRITING):
+            return asked, files.pieces(tables)
+
+    return lambda work: ordered(made, work, threads)
+
+
+def ordered(function: Callable[[_Asked], _Answer], work: Iterable[_Asked], threads: int) -> Iterator[_Answer]:
+    """What the function makes of each piece of work, in order; a few more than `threads` are under way at a time."""
+    if threads == 1:
+        yield from map(function, work)
+        return
+    running: deque[Future[_Answer]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        for each in work:
+            if len(running) > threads:
+                yield running.popleft().result()
+            running.append(pool.submit(function, each))
+        while running:
+            yield running.popleft().result()

@@ -17,8 +17,8 @@ import pyarrow as pa
 
 from contract.errors import DataError
 from contract.params import Params
-from serving.demand import Floats
 from serving.scores import SCORE_SCHEMA
+from serving.sets import Floats
 
 Singles = npt.NDArray[np.float32]
 
@@ -74,6 +74,7 @@ def read_scores(path: Path, params: Params) -> Board:
     with duckdb.connect() as connection:
         connection.execute(f"SET threads = {params.threads}")
         connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("SET enable_progress_bar = false")
         try:
             connection.execute(f"CREATE VIEW scores AS SELECT * FROM {_source(path)}")
             _refuse_missing(connection, path)

@@ -1,40 +1,37 @@
-"""Who is held out, who explores, and the exact probability of every action; knows no file and no model.
+"""The exact probability of every action while all limits bind; knows no file and no model.
 
-Roles come from one number per customer, uniform in [0, 1) by a hash of campaign, customer and seed: below
-holdout_share the customer is held out, below holdout_share + explore_share it explores, else the plan decides. Roles
-are thus reproducible, stay when the audience grows and are independent between campaigns.
+The propensity of an action is its probability given everybody else's draws. For customer i and campaign c, with x_ic
+the probability to explore there and w_iq that of state q (`serving.roles`):
 
-Exactness while limits bind. The propensity of an action is its probability given everybody else's draws:
+    P_c(a) = x_ic·π_ic(a) + Σ_q w_iq·[a is among what the plan answers i in state q]
+    P_c(none) = the rest: control group, held out, exploring elsewhere, and the states in which c gets nothing
 
-    P(a) = holdout·[a = none] + explore·π_i(a) + (1 − holdout − explore)·[a = plan_i]
-
-π_i and plan_i must therefore not depend on the customer's own draw. Two things see to that. The limits are split
-beforehand, by eligibility and costs alone: exploration gets a quota of each, the plan the rest. And within each part
-customers are asked one after the other in an order that no role moves (serving.rounding); who is not in that part is
-asked at the same turn and takes nothing. π_i is uniform over the customer's eligible channels where the quotas are no
-hindrance; where a quota is short, its channel is thinned for all alike, and once used up it is closed for those
-after. An inverse-propensity estimate over such propensities is unbiased: given the others, each term is.
+π and the plan's answers must therefore not depend on the customer's own draw. Two things see to that. The limits are
+split beforehand, by eligibility, gains and costs alone: each campaign's exploration gets a quota of each, the plan the
+rest. And within each part customers are asked one after the other in an order that no role moves, in all states at once
+(serving.turns); who is not in that part is asked at the same turn and takes nothing. π_ic is uniform over the
+customer's eligible channels, or follows the intervals (serving.thompson), where the quotas are no hindrance; where a
+quota is short, its channels are thinned for all alike, and once used up they are closed for those after. An
+inverse-propensity estimate over such propensities is unbiased: given the others, each term is. With several contacts
+a customer, each contact's propensity is the probability that it is among the customer's contacts.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numba
 import numpy as np
 import numpy.typing as npt
 
-from contract.params import Planning
-from serving.demand import NO_CHANNEL, Actions, Counts, Floats, compact_cost, survey
-from serving.dual import Prices, solve_prices
+from serving.demand import Offers
+from serving.dual import solve_prices
 from serving.hashing import Hashes, salted, uniforms
-from serving.limits import BUDGET_SLACK, NO_CAPACITY, Limits, minimums_cost_eur
-from serving.rounding import round_choices
-
-PLAN, EXPLORE, HOLDOUT, INELIGIBLE = range(4)
-ROLES = ("plan", "explore", "holdout", "ineligible")
-
-QUOTA_DEVIATIONS = 3.0
-"""Standard deviations above the expected draws that an unhindered exploration may use, so that it rarely ends early."""
+from serving.limit_table import LimitTable
+from serving.quotas import Quota, exploration_quota, no_quota
+from serving.roles import NO_STATE, Drawn, Randomness, draw_roles, explore_chance, state_chance
+from serving.rounding import Joining, round_choices
+from serving.sets import NO_CHANNEL, Actions, Counts, Floats
+from serving.turns import Ledger, is_open, take
 
 QUOTA_ROUND_OFF = 1e-11
 """Relative: the last draw of a quota must not fail on binary fractions."""
@@ -45,242 +42,217 @@ BUDGET_DEVIATIONS = 0.3
 decided, which costs less than room left unused where fewer than expected were drawn into the plan; the figures had the
 smallest mean gap over simulated audiences of 20,000 and 200,000."""
 
-
-@dataclass(frozen=True)
-class Randomness:
-    """What the draws of a campaign hang on: the shares, the most of any limit that exploration may use, the seed."""
-
-    holdout_share: float
-    explore_share: float
-    explore_limit_share: float
-    campaign: str
-    seed: int
-
-    @classmethod
-    def of(cls, planning: Planning, campaign: str, seed: int) -> "Randomness":
-        """As the parameters say."""
-        return cls(planning.holdout_share, planning.explore_share, planning.explore_limit_share, campaign, seed)
-
-    @property
-    def plan_share(self) -> float:
-        """The share whose action the plan decides."""
-        return 1.0 - self.holdout_share - self.explore_share
+Weights = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Quota:
-    """Exploration's part of the limits: contacts and EUR per channel (k,), and the thinning in [0, 1] that keeps it."""
-
-    contacts: Counts
-    eur: Floats
-    weight: Floats
-
-
-@dataclass(frozen=True)
-class Decision:
-    """What each of n customers gets, and with which probability it could have got what else.
-
-    action: (n,) int16, -1 none. role: (n,) int8 index into `ROLES`. propensity: (n, k + 1), column 0 none, column
-    c + 1 channel c; rows sum to one. planned: (n,) what the plan would choose for each. plan_share: its probability.
+class Explored:
+    """picks: (n, m) options that those who explore drew. chance: for each campaign (n, options + 1) probabilities, the
+    last of no contact, were the customer to explore there; none where nobody does.
     """
 
-    action: Actions
-    role: npt.NDArray[np.int8]
-    propensity: Floats
-    planned: Actions
-    plan_share: float = 1.0
+    picks: Actions
+    chance: tuple[Floats, ...]
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What each of n customers gets, and with which probability it could have got what else.
+
+    picks: (n, m) options, -1 none. drawn: the roles; actual: (n,) state of each customer. answers: (n, Q, m) what the
+    plan would choose in each state. chance: (n, k) probability of each option, none: (n, campaigns) of no contact in
+    a campaign.
+    """
+
+    picks: Actions
+    drawn: Drawn
+    actual: npt.NDArray[np.int8]
+    answers: npt.NDArray[np.int16]
+    explored: Explored
+    chance: Floats
+    none: Floats
 
 
 @dataclass(frozen=True)
 class Design:
-    """All that is fixed before any draw: the split of the limits and the prices that rank the plan's choices."""
+    """All that is fixed before any draw: weights of exploration, the split of the limits, the prices that rank the
+    plan's choices.
+    """
 
+    weights: Weights
     quota: Quota
-    plan_limits: Limits
-    prices: Prices
+    plan_limits: LimitTable
+    price: Floats
+
+
+def eligible_in(offers: Offers) -> npt.NDArray[np.bool_]:
+    """(n, campaigns) whether any option of a campaign is open."""
+    campaigns = range(len(offers.rules.moment))
+    return np.stack([(offers.gain[:, offers.rules.campaign == each] > -np.inf).any(axis=1) for each in campaigns], 1)
 
 
 def design(
-    gain: Floats, cost: Floats, open_cells: npt.NDArray[np.bool_], limits: Limits, tie: Hashes, randomness: Randomness
+    offers: Offers,
+    weights: Weights,
+    limits: LimitTable,
+    tie: Hashes,
+    randomness: Randomness,
+    start: Floats | None = None,
 ) -> Design:
     """Splits the limits and prices the plan's part, from eligibility, gains and costs of all customers alone.
 
     Args:
-        gain: (n, k) EUR net of cost; -inf where the customer may not be contacted.
-        cost: (n, k) or (1, k) EUR.
-        open_cells: (n, k) where the customer may be contacted.
+        offers: of n customers.
+        weights: (n, k + campaigns) how often exploration draws each option, and no contact (serving.thompson).
         limits: of plan and exploration together.
         tie: (n,) uint64 hash of each customer.
         randomness: the shares.
+        start: (l,) prices of an earlier, similar plan.
     """
-    quota = exploration_quota(open_cells, cost, limits, randomness)
-    rest = replace(
-        limits,
-        budget_eur=limits.budget_eur - float(quota.eur.sum()),
-        capacity=np.where(limits.capacity < NO_CAPACITY, limits.capacity - quota.contacts, NO_CAPACITY),
-    )
-    compact = compact_cost(cost, survey(gain, cost))
-    prices = solve_prices(
-        gain, compact, _for_everyone(rest, float(compact.max(initial=0.0)), randomness.plan_share), tie
-    )
-    return Design(quota, rest, prices)
+    if randomness.explore_share == 0 or not len(offers):
+        quota = no_quota(limits, len(offers.rules.moment))
+    else:
+        chance = explore_chance(eligible_in(offers), randomness)
+        quota = exploration_quota(weights, chance, offers, limits, randomness.explore_limit_share)
+    rest = limits.with_bounds(limits.bound - quota.total)
+    everyone = _for_everyone(rest, float(offers.cost.max(initial=0.0)), randomness.plan_share)
+    price = solve_prices(offers, everyone, tie, start)
+    return Design(weights, quota, rest, price)
 
 
-def _for_everyone(limits: Limits, dearest: float, share: float) -> Limits:
+def _for_everyone(limits: LimitTable, dearest: float, share: float) -> LimitTable:
     """Limits at which, if all customers were the plan's, the `share` that is would just exceed `limits`."""
-    spread = 1.0 - share
-    capacity = limits.capacity / share + CAPACITY_DEVIATIONS * np.sqrt(spread * limits.capacity / share)
-    budget = limits.budget_eur
-    if np.isfinite(budget):
-        budget = budget / share + BUDGET_DEVIATIONS * np.sqrt(spread * budget / share * dearest)
-    return replace(
-        limits,
-        budget_eur=budget,
-        capacity=np.where(limits.capacity < NO_CAPACITY, np.ceil(capacity), NO_CAPACITY).astype(np.int64),
-        minimum=np.ceil(limits.minimum / share).astype(np.int64),
-    )
-
-
-def exploration_quota(open_cells: npt.NDArray[np.bool_], cost: Floats, limits: Limits, randomness: Randomness) -> Quota:
-    """Contacts and EUR per channel that exploration may use, and how far each channel is thinned for it.
-
-    A channel is granted its expected draws and three standard deviations, but no more than the declared share of its
-    capacity, nor what its minimum needs; of the budget, dear channels are cut to an equal amount each until all fit.
-    """
-    k = len(limits.channels)
-    if randomness.explore_share == 0 or not len(open_cells):
-        return Quota(np.zeros(k, dtype=np.int64), np.zeros(k), np.ones(k))
-    width = open_cells.sum(axis=1)
-    chance = np.divide(randomness.explore_share, width, out=np.zeros(len(width)), where=width > 0)
-    expected = chance @ open_cells
-    wanted = np.ceil(expected + QUOTA_DEVIATIONS * np.sqrt(expected))
-    granted = np.where(
-        limits.capacity < NO_CAPACITY, np.floor(limits.capacity * randomness.explore_limit_share), wanted
-    )
-    granted = np.minimum(np.minimum(wanted, granted), limits.capacity - limits.minimum)
-    typical = _mean_cost(open_cells, cost)
-    spare = limits.budget_eur - float(minimums_cost_eur(open_cells, cost, limits).sum())
-    share_eur = limits.budget_eur * randomness.explore_limit_share if np.isfinite(limits.budget_eur) else np.inf
-    allowed = max(0.0, min(spare, share_eur))
-    eur = _level(granted * typical, allowed)
-    paid = typical > 0
-    affordable = np.divide(eur, typical, out=granted.copy(), where=paid)
-    granted = np.where(paid, np.floor(affordable + BUDGET_SLACK), granted)
-    usual = np.divide(granted, expected, out=np.zeros(k), where=expected > 0)
-    return Quota(granted.astype(np.int64), granted * typical, np.minimum(1.0, usual))
-
-
-def _mean_cost(open_cells: npt.NDArray[np.bool_], cost: Floats) -> Floats:
-    if len(cost) == 1:
-        unit: Floats = cost[0]
-        return unit
-    count = open_cells.sum(axis=0)
-    mean: Floats = np.divide((cost * open_cells).sum(axis=0), count, out=np.zeros(len(count)), where=count > 0)
-    return mean
-
-
-def _level(amounts: Floats, total: float) -> Floats:
-    """`amounts`, the largest cut to one level so that their sum is at most `total`."""
-    if amounts.sum() <= total:
-        return amounts
-    rising = np.sort(amounts)
-    below = np.concatenate([[0.0], np.cumsum(rising)[:-1]])
-    levels = (total - below) / np.arange(len(amounts), 0, -1)
-    first = int(np.argmax(levels <= rising))
-    return np.minimum(amounts, max(0.0, levels[first]))
+    bound, spread = limits.bound / share, 1.0 - share
+    capacity = np.ceil(bound + CAPACITY_DEVIATIONS * np.sqrt(spread * bound))
+    budget = bound + BUDGET_DEVIATIONS * np.sqrt(spread * bound * dearest)
+    minimum = np.ceil(bound)
+    return limits.with_bounds(np.where(limits.money, budget, np.where(limits.sign > 0, capacity, minimum)))
 
 
 def _explore_in_order(
     order: Counts,
-    open_cells: npt.NDArray[np.bool_],
+    options: Counts,
+    weights: Weights,
+    none: int,
     cost: Floats,
-    weight: Floats,
+    segment: npt.NDArray[np.int32],
+    thinning: Floats,
     explores: npt.NDArray[np.bool_],
     draw: Floats,
-    room: Counts,
-    eur: Floats,
+    ledger: Ledger,
     chance: Floats,
-    action: Actions,
+    picks: Actions,
 ) -> None:
-    """Fills each customer's row of `chance` (none, channels) at its turn; those who explore draw and use the quota."""
-    k = open_cells.shape[1]
-    varies = 1 if cost.shape[0] > 1 else 0
+    """Fills each customer's row of `chance` (options, none) at its turn; those who explore draw and use the quota."""
+    k = thinning.shape[1]
+    last = len(options)
+    held = np.zeros((max(1, ledger.money.sum()), 1))
     for position in range(len(order)):
         row = order[position]
-        total = 0.0
-        for channel in range(k):
-            if open_cells[row, channel] and room[channel] > 0 and cost[row * varies, channel] <= eur[channel]:
-                chance[row, channel + 1] = weight[channel]
-                total += weight[channel]
+        paid = row if cost.shape[0] > 1 else 0
+        part = segment[row] if segment.shape[0] > 1 else 0
+        total = float(weights[row, none])
+        chance[row, last] = total
+        for place in range(last):
+            option = options[place]
+            weight = weights[row, option] * thinning[part, option]
+            if weight > 0.0 and is_open(ledger, part * k + option, cost[paid, option], held, 0):
+                chance[row, place] = weight
+                total += weight
         if total == 0.0:
-            chance[row, 0] = 1.0
+            chance[row, last] = 1.0
             continue
         below = 0.0
         choice = -1
-        for channel in range(k):
-            if chance[row, channel + 1] > 0.0:
-                chance[row, channel + 1] /= total
+        for place in range(last + 1):
+            if chance[row, place] > 0.0:
+                chance[row, place] /= total
                 if below <= draw[row]:
-                    choice = channel
-                below += chance[row, channel + 1]
-        if explores[row]:
-            action[row] = choice
-            room[choice] -= 1
-            eur[choice] -= cost[row * varies, choice]
+                    choice = place
+                below += chance[row, place]
+        if explores[row] and choice < last:
+            picks[row, 0] = options[choice]
+            take(ledger, part * k + options[choice], cost[paid, options[choice]])
 
 
 _explore: Callable[..., None] = numba.njit(nogil=True, cache=True, error_model="numpy")(_explore_in_order)
 
 
-def draw_roles(tie: Hashes, eligible: npt.NDArray[np.bool_], randomness: Randomness) -> npt.NDArray[np.int8]:
-    """(n,) int8 role of each customer, by its hash, the campaign and the seed; `eligible` (n,) on any channel."""
-    number = uniforms(salted(tie, "role", randomness.campaign, randomness.seed))
-    role = np.full(len(tie), PLAN, dtype=np.int8)
-    role[number < randomness.holdout_share + randomness.explore_share] = EXPLORE
-    role[number < randomness.holdout_share] = HOLDOUT
-    role[~eligible] = INELIGIBLE
-    return role
-
-
 def decide(
-    gain: Floats,
-    cost: Floats,
-    open_cells: npt.NDArray[np.bool_],
+    offers: Offers, limits: LimitTable, tie: Hashes, fixed: Design, randomness: Randomness, drawn: Drawn | None = None
+) -> Drawing:
+    """Lets explorers and plan use their parts of the limits, and logs every action's probability.
+
+    Arguments as in `design`, whose result is `fixed`; `drawn` are the roles that `draw_roles` draws.
+    """
+    roles = draw_roles(tie, eligible_in(offers), randomness) if drawn is None else drawn
+    actual = roles.actual(randomness)
+    joining = Joining(randomness.states, actual, randomness.plan_share)
+    answers = round_choices(offers, fixed.plan_limits, fixed.price, tie, joining)
+    explored = Explored(np.full((len(offers), offers.rules.contacts), NO_CHANNEL, dtype=np.int16), ())
+    if randomness.explore_share > 0:
+        asked = (offers, limits, tie, fixed, randomness, roles)
+        chance = [_explored(*asked, campaign, explored.picks) for campaign in range(len(randomness.campaigns))]
+        explored = Explored(explored.picks, tuple(chance))
+    return logged(offers, randomness, roles, answers, explored)
+
+
+def _explored(
+    offers: Offers,
+    limits: LimitTable,
     tie: Hashes,
     fixed: Design,
     randomness: Randomness,
-    roles: npt.NDArray[np.int8] | None = None,
-) -> Decision:
-    """Lets explorers and plan use their parts of the limits, and logs every action's probability.
+    roles: Drawn,
+    campaign: int,
+    picks: Actions,
+) -> Floats:
+    """(n, options + 1) probabilities of one campaign's exploration; writes what is drawn into `picks`."""
+    name = randomness.campaigns[campaign]
+    order = np.argsort(salted(tie, "explore order", name, randomness.seed), kind="stable")
+    draw = uniforms(salted(tie, "explore draw", name, randomness.seed))
+    room = fixed.quota.use[campaign] * np.where(limits.money, 1.0 + QUOTA_ROUND_OFF, 1.0)
+    place = np.where(limits.money, np.cumsum(limits.money) - 1, 0)
+    ledger = Ledger(*limits.members, limits.money, room, np.zeros(len(room)), place)
+    options = np.flatnonzero(offers.rules.campaign == campaign)
+    chance = np.zeros((len(offers), len(options) + 1))
+    where = (offers.cost, offers.segment, fixed.quota.weight, roles.explores_in == campaign, draw, ledger)
+    _explore(order, options, fixed.weights, limits.shape[1] + campaign, *where, chance, picks)
+    return chance
 
-    Arguments as in `design`, whose result is `fixed`; `roles` are those that `draw_roles` draws.
-    """
-    n, k = open_cells.shape
-    role = draw_roles(tie, np.asarray(open_cells.any(axis=1)), randomness) if roles is None else roles
-    compact = compact_cost(cost, survey(gain, cost))
-    rounded = round_choices(gain, compact, fixed.plan_limits, fixed.prices, tie, role == PLAN, randomness.plan_share)
-    chance = np.zeros((n, k + 1))
-    explored = np.full(n, NO_CHANNEL, dtype=np.int16)
-    if randomness.explore_share > 0:
-        order = np.argsort(salted(tie, "explore order", randomness.campaign, randomness.seed), kind="stable")
-        draw = uniforms(salted(tie, "explore draw", randomness.campaign, randomness.seed))
-        eur = fixed.quota.eur * (1.0 + QUOTA_ROUND_OFF)
-        _explore(
-            order,
-            open_cells,
-            compact,
-            fixed.quota.weight,
-            role == EXPLORE,
-            draw,
-            fixed.quota.contacts.copy(),
-            eur,
-            chance,
-            explored,
-        )
-    propensity = chance * randomness.explore_share
-    propensity[:, 0] += randomness.holdout_share
-    propensity[np.arange(n), rounded.action + 1] += randomness.plan_share
-    propensity[role == INELIGIBLE] = 0.0
-    propensity[role == INELIGIBLE, 0] = 1.0
-    action = np.where(role == PLAN, rounded.action, np.where(role == EXPLORE, explored, NO_CHANNEL)).astype(np.int16)
-    return Decision(action, role, propensity, rounded.action, randomness.plan_share)
+
+def logged(
+    offers: Offers, randomness: Randomness, roles: Drawn, answers: npt.NDArray[np.int16], explored: Explored
+) -> Drawing:
+    """The decision with the probability of every action, by the formula in the head of this module."""
+    n, k = offers.gain.shape
+    eligible = eligible_in(offers)
+    by_state, exploring = state_chance(eligible, randomness), explore_chance(eligible, randomness)
+    chance, none = np.zeros((n, k)), np.zeros((n, len(randomness.campaigns)))
+    every = np.arange(n)
+    for state in range(answers.shape[1]):
+        contacted = np.zeros(none.shape, dtype=np.bool_)
+        for slot in range(answers.shape[2]):
+            rows = np.flatnonzero(answers[:, state, slot] >= 0)
+            option = answers[rows, state, slot].astype(np.int64)
+            chance[rows, option] += by_state[rows, state]
+            contacted[rows, offers.rules.campaign[option]] = True
+        none += np.where(contacted, 0.0, by_state[:, [state]])
+    for campaign, own in enumerate(explored.chance):
+        options = np.flatnonzero(offers.rules.campaign == campaign)
+        chance[:, options] += exploring[:, [campaign]] * own[:, :-1]
+        none[:, campaign] += exploring[:, campaign] * own[:, -1]
+    elsewhere = exploring.sum(axis=1, keepdims=True) - exploring
+    kept_out = _kept_out(eligible, randomness)
+    none = np.where(eligible, none + elsewhere + kept_out[:, None], 1.0)
+    actual = roles.actual(randomness)
+    planned = answers[every, np.maximum(actual, 0)]
+    picks = np.where((actual > NO_STATE)[:, None], planned, explored.picks).astype(np.int16)
+    return Drawing(picks, roles, actual, answers, explored, chance, none)
+
+
+def _kept_out(eligible: npt.NDArray[np.bool_], randomness: Randomness) -> Floats:
+    """(n,) probability of the control group, or of being held out of every campaign."""
+    held = randomness.holdout_share ** eligible.sum(axis=1)
+    share: Floats = randomness.control_share + (1.0 - randomness.control_share) * held
+    return share

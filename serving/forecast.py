@@ -34,9 +34,9 @@ from scipy.stats import nbinom
 
 from models.forecast_error import ForecastError
 from serving.board import Board
-from serving.demand import Actions, Floats
 from serving.opt_outs import OptOutRate
 from serving.outlook import Outlook
+from serving.sets import Actions, Floats
 
 GROUP_CUSTOMERS = 200
 """Of the groups of held-out decisions from which `models.intervals` learns the width of a score's interval."""

@@ -41,10 +41,15 @@ def mixed(values: Hashes) -> Hashes:
     return values ^ (values >> np.uint64(31))
 
 
-def salted(hashes: Hashes, *words: object) -> Hashes:
-    """(n,) uint64 hashes for one purpose: `words` name it, e.g. ("role", campaign, seed)."""
+def salt_of(*words: object) -> np.uint64:
+    """The salt of one purpose: `words` name it, e.g. ("role", campaign, seed)."""
     text = "\x1f".join(str(word) for word in words)
-    salt = np.uint64(int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little"))
+    return np.uint64(int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little"))
+
+
+def salted(hashes: Hashes, *words: object) -> Hashes:
+    """(n,) uint64 hashes for the purpose that `words` name."""
+    salt = salt_of(*words)
     return mixed(mixed(hashes ^ salt) + salt)
 
 
@@ -66,3 +71,10 @@ def _hash_texts(
 
 
 _fnv: Callable[..., Hashes] = numba.njit(nogil=True, cache=True)(_hash_texts)
+
+
+def hash_text(letters: npt.NDArray[np.uint8]) -> np.uint64:
+    """The hash of one id, given as its UTF-8 bytes: that of `customer_hashes`."""
+    bounds = np.array([0, len(letters)], dtype=np.int64)
+    hashed: np.uint64 = mixed(_fnv(bounds, letters, _FNV_BASIS, _FNV_PRIME))[0]
+    return hashed

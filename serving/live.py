@@ -106,7 +106,7 @@ class LiveModel:
                 f"model {bundle.model_version}: was trained to choose among {', '.join(bundle.manifest.outbound)}; the "
                 f"parameters declare {', '.join(params.outbound)} as outbound; give the --params of its training"
             )
-        self.bundle, self.scorer = bundle, Scorer.of(bundle, params)
+        self.bundle, self.scorer = bundle, Scorer.of(bundle, params.planning.interval)
         customers: Customers = self.scorer.features.demographic.table_of(shop.connection, shop.ids, now_us)
         self._uses: Uses = uses(shop.connection, list(params.channels))
         ids = shop.ids.to_pylist()

@@ -14,8 +14,9 @@ import pyarrow.compute as pc
 
 from contract.errors import DataError
 from serving.board import Board
-from serving.demand import NO_CHANNEL, Actions
-from serving.exploration import EXPLORE, HOLDOUT, INELIGIBLE, Decision
+from serving.outcome import Decision
+from serving.roles import EXPLORE, HOLDOUT, INELIGIBLE
+from serving.sets import NO_CHANNEL, Actions
 
 NO_CONTACT, NOT_PLANNED = "no contact", "not in that plan"
 COLUMNS = ("customer_id", "channel", "role")
@@ -66,12 +67,14 @@ class Moves:
 def read_last_plan(path: Path, board: Board) -> LastPlan:
     """What the plan in a file, Parquet or CSV as `plan` writes it, had for the customers of the board.
 
+    Of several campaigns in the plan the board's counts where it is among them; of several contacts the first.
+
     Raises:
         DataError: it cannot be read, lacks a column, or names a channel that is none of the board's.
     """
     if not path.exists():
         raise DataError(f"--last-plan {path}: is not there; `channelwise plan` wrote it as its --out")
-    table = _read(path)
+    table = _read(path, board.campaign_id)
     channels = pc.index_in(table["channel"], value_set=pa.array([None, *board.channels], pa.string()))
     if channels.null_count:
         found = pc.unique(table["channel"].filter(pc.is_null(channels)))[0]
@@ -91,15 +94,18 @@ def read_last_plan(path: Path, board: Board) -> LastPlan:
     return LastPlan(channel, random, (role == "ineligible") & known, known, customers - int(known.sum()))
 
 
-def _read(path: Path) -> pa.Table:
+def _read(path: Path, campaign_id: str | None) -> pa.Table:
     name = str(path).replace("'", "''")
     is_csv = path.suffix.lower() == ".csv"
     source = f"read_csv('{name}', header = true, all_varchar = true)" if is_csv else f"read_parquet('{name}')"
     columns = ", ".join(f"CAST({column} AS VARCHAR) AS {column}" for column in COLUMNS)
     try:
         with duckdb.connect() as connection:
-            query = f"SELECT {columns} FROM {source} WHERE customer_id IS NOT NULL"
-            return connection.sql(query).to_arrow_table()
+            rows = connection.sql(f"SELECT *, row_number() OVER () AS line FROM {source} WHERE customer_id IS NOT NULL")
+            own = "campaign_id IS NOT DISTINCT FROM $campaign" if "campaign_id" in rows.columns else "$campaign IS NULL"
+            query = f"""SELECT {columns} FROM rows QUALIFY row_number() OVER (
+                PARTITION BY customer_id ORDER BY ({own}) DESC, line) = 1 ORDER BY line"""
+            return connection.sql(query, params={"campaign": campaign_id}).to_arrow_table()
     except duckdb.Error as error:
         first = str(error).splitlines()[0]
         raise DataError(

@@ -1,7 +1,8 @@
 """Writes a plan, its propensities and its report: all of them or none; decides nothing."""
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -14,9 +15,11 @@ import pyarrow.parquet as pq
 from contract.errors import UsageError
 from contract.files import atomic_group
 from serving.board import Board
-from serving.demand import NO_CHANNEL
-from serving.exploration import EXPLORE, HOLDOUT, INELIGIBLE, ROLES, Decision
+from serving.outcome import CONTROL, ELSEWHERE, FURTHER, OUTBID, Decision, Outcome
 from serving.plan_report import PlanReport, excluded_reasons
+from serving.roles import EXPLORE, HOLDOUT, INELIGIBLE, ROLES
+from serving.saved_prices import SavedPrices
+from serving.sets import NO_CHANNEL
 
 SUFFIXES = (".parquet", ".csv")
 
@@ -54,31 +57,50 @@ BEST, NOT_WORTH, CROWDED_OUT, EXPLORED, NO_EXPLORATION, HELD_OUT = (
     "explores: no channel had room left",
     "held out: measures what contact brings",
 )
-REASONS = (BEST, NOT_WORTH, CROWDED_OUT, EXPLORED, NO_EXPLORATION, HELD_OUT)
+CONTROL_GROUP, EXPLORES_ELSEWHERE, OTHER_CAMPAIGN, ONE_MORE = (
+    "control group: no campaign contacts it",
+    "explores in another campaign",
+    "another campaign's contact is worth more",
+    "a further contact, its gap after the one before",
+)
+NOTES = {CONTROL: CONTROL_GROUP, ELSEWHERE: EXPLORES_ELSEWHERE, OUTBID: OTHER_CAMPAIGN, FURTHER: ONE_MORE}
+REASONS = (BEST, NOT_WORTH, CROWDED_OUT, EXPLORED, NO_EXPLORATION, HELD_OUT, *NOTES.values())
 
 
 class PageOf(Protocol):
-    """Draws a report as one HTML page."""
+    """Draws the reports of a plan, one a campaign, as one HTML page."""
 
-    def __call__(self, report: PlanReport) -> str:
+    def __call__(self, reports: Sequence[PlanReport]) -> str:
         """The page's text."""
 
 
 @dataclass(frozen=True)
 class PlanResult:
-    """What a planning wrote, and its figures; `page` is None where none was asked for."""
+    """What a planning wrote, and its figures: of each campaign, `report` that of the first; `page` where asked for."""
 
     plan: Path
     propensities: Path
     report_file: Path
+    prices: Path
     page: Path | None
-    report: PlanReport
+    reports: tuple[PlanReport, ...]
+
+    @property
+    def report(self) -> PlanReport:
+        """That of the first campaign."""
+        return self.reports[0]
 
 
 def write_plan(
-    out: Path, board: Board, decision: Decision, report: PlanReport, page_of: PageOf | None = None
+    out: Path,
+    outcomes: Sequence[Outcome],
+    reports: tuple[PlanReport, ...],
+    saved: SavedPrices,
+    page_of: PageOf | None = None,
 ) -> PlanResult:
     """Writes the files beside each other; a killed run or a full disk leaves the old ones whole.
+
+    Campaigns stand one after the other in plan and propensities; the report of several holds each of theirs.
 
     Raises:
         UsageError: `out` is neither .parquet nor .csv.
@@ -87,13 +109,16 @@ def write_plan(
     if out.suffix not in SUFFIXES:
         raise UsageError(f"--out {out}: found the suffix '{out.suffix}'; expected {' or '.join(SUFFIXES)}")
     propensities, report_file = out.with_suffix(f".propensities{out.suffix}"), out.with_suffix(".json")
-    pages = {out.with_suffix(".html"): page_of(report)} if page_of is not None else {}
-    texts = {report_file: report.as_json(), **pages}
+    prices = out.with_suffix(".prices.json")
+    pages = {out.with_suffix(".html"): page_of(reports)} if page_of is not None else {}
+    told = reports[0].as_json() if len(reports) == 1 else _all_reports(reports)
+    texts = {report_file: told, prices: saved.as_json(), **pages}
     with atomic_group([propensities, *texts, out]) as (new_propensities, *new_texts, new_plan):
-        _write(propensity_table(board, decision), PROPENSITY_SCHEMA, new_propensities)
+        tables = [propensity_table(each) for each in outcomes]
+        _write(pa.concat_tables(tables, promote_options="none"), PROPENSITY_SCHEMA, new_propensities)
         _write_texts(new_texts, list(texts.values()))
-        _write(plan_table(board, decision), PLAN_SCHEMA, new_plan)
-    return PlanResult(out, propensities, report_file, next(iter(pages), None), report)
+        _write(pa.concat_tables([plan_table(each) for each in outcomes]), PLAN_SCHEMA, new_plan)
+    return PlanResult(out, propensities, report_file, prices, next(iter(pages), None), reports)
 
 
 def _write_texts(paths: Sequence[Path], texts: Sequence[str]) -> None:
@@ -101,8 +126,16 @@ def _write_texts(paths: Sequence[Path], texts: Sequence[str]) -> None:
         path.write_text(text, encoding="utf-8")
 
 
-def plan_table(board: Board, decision: Decision) -> pa.Table:
-    """One row per customer, by id."""
+def _all_reports(reports: tuple[PlanReport, ...]) -> str:
+    """JSON of several campaigns: what all share, then each on its own."""
+    each = [{name: value for name, value in asdict(report).items() if name != "joint"} for report in reports]
+    content = {"format": reports[0].format, "joint": asdict(reports[0].joint), "campaigns": each}
+    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def plan_table(each: Outcome) -> pa.Table:
+    """One row per customer, by id; one more for each further contact of it."""
+    board, decision = each.board, each.decision
     n = len(board.ids)
     action = decision.action
     place = np.maximum(action, 0).astype(np.int64)
@@ -120,15 +153,17 @@ def plan_table(board: Board, decision: Decision) -> pa.Table:
     return pa.table(columns | _stamp(board, n))
 
 
-def propensity_table(board: Board, decision: Decision) -> pa.Table:
+def propensity_table(each: Outcome) -> pa.Table:
     """The whole vector of each customer: every action with a propensity above 0, no contact first."""
-    rows, actions = np.nonzero(decision.propensity)
+    board, first = each.board, np.flatnonzero(each.first)
+    propensity = each.decision.propensity[first]
+    rows, actions = np.nonzero(propensity)
     stamp = _stamp(board, len(rows))
     columns = {
-        "customer_id": pa.DictionaryArray.from_arrays(pa.array(rows, pa.int32()), board.ids),
+        "customer_id": pa.DictionaryArray.from_arrays(pa.array(first[rows], pa.int32()), board.ids),
         "campaign_id": stamp["campaign_id"],
         "channel": _coded(actions - 1, board.channels),
-        "propensity": decision.propensity[rows, actions],
+        "propensity": propensity[rows, actions],
     }
     return pa.table(columns)
 
@@ -141,6 +176,8 @@ def _reasons(board: Board, decision: Decision) -> pa.DictionaryArray:
     explores = decision.role == EXPLORE
     code[explores] = np.where(contacted[explores], REASONS.index(EXPLORED), REASONS.index(NO_EXPLORATION))
     code[decision.role == HOLDOUT] = REASONS.index(HELD_OUT)
+    for note, text in NOTES.items():
+        code[decision.note == note] = REASONS.index(text)
     excluded = np.flatnonzero(decision.role == INELIGIBLE)
     index, texts = excluded_reasons(board, excluded)
     code[excluded] = len(REASONS) + index

@@ -7,23 +7,25 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from contract.params import Params
 from serving.board import Board
-from serving.demand import Floats
-from serving.dual import Prices
+from serving.choosing import Certified
 from serving.eligibility_files import Refusals
-from serving.exploration import INELIGIBLE, PLAN, ROLES, Decision
 from serving.forecast import Forecast
 from serving.frontier import Frontier
+from serving.limit_figures import JointFigures, price_text
+from serving.limit_table import Kind, Prices
 from serving.limits import NO_CAPACITY, Limits
 from serving.moves import Moves
+from serving.outcome import Decision, Outcome
 from serving.outlook import Outlook
+from serving.roles import INELIGIBLE, PLAN, ROLES
 from serving.rounding import used
+from serving.sets import Floats
 
 FORMAT = 2
 
@@ -41,35 +43,11 @@ ASSOCIATIONAL = "associational"
 MUCH_ASSOCIATIONAL = 0.5
 
 
-class Certificate(Protocol):
-    """A decision with how good it is; `serving.plan.Certified`."""
-
-    @property
-    def decision(self) -> Decision: ...  # noqa: D102
-    @property
-    def value_eur(self) -> float: ...  # noqa: D102
-    @property
-    def bound_eur(self) -> float: ...  # noqa: D102
-    @property
-    def gap(self) -> float: ...  # noqa: D102
-    @property
-    def prices(self) -> Prices: ...  # noqa: D102
-    @property
-    def method(self) -> str: ...  # noqa: D102
-    @property
-    def exact_propensities(self) -> bool: ...  # noqa: D102
-
-
-def _price(eur: float) -> str:
-    """Cents, or two digits of what is less than ten of them."""
-    return f"{eur:,.2f}" if eur >= 0.1 else f"{eur:.2g}"
-
-
 @dataclass(frozen=True)
 class LimitUse:
     """One limit: what it is, how much the whole plan uses, what one unit more (of a minimum: one less) is worth."""
 
-    kind: str
+    kind: Kind
     channel: str | None
     limit: float
     used: float
@@ -77,13 +55,7 @@ class LimitUse:
 
     def text(self) -> str:
         """The price in the user's terms."""
-        if self.price_eur == 0:
-            return "has no price: more of it would change nothing" if self.kind != "minimum" else "costs nothing"
-        if self.kind == "budget":
-            return f"the budget's last euro earns {_price(self.price_eur)} EUR net"
-        if self.kind == "capacity":
-            return f"one more contact by {self.channel} is worth {_price(self.price_eur)} EUR"
-        return f"one contact fewer demanded by {self.channel} is worth {_price(self.price_eur)} EUR"
+        return price_text(self.kind, self.channel or "", self.price_eur)
 
 
 @dataclass(frozen=True)
@@ -92,7 +64,8 @@ class PlanReport:
 
     roles, contacted: customers, and those of them who are contacted, by role. value_eur, bound_eur and gap are those of
     the part that the plan decides; exploration and holdout are apart. eligibility: what each rule refused in the
-    scoring, None where the scores came without.
+    scoring, None where the scores came without. joint: of all campaigns of the plan together; limits: those for all
+    groups and campaigns, where this is the only one.
     """
 
     format: int
@@ -125,7 +98,8 @@ class PlanReport:
     horizon_days: float | None
     warnings: tuple[str, ...]
     assumptions: tuple[str, ...]
-    eligibility: Refusals | None = None
+    joint: JointFigures
+    eligibility: Refusals | None
 
     def as_json(self) -> str:
         """The report as JSON with a stable order of keys."""
@@ -134,19 +108,23 @@ class PlanReport:
 
 @dataclass(frozen=True)
 class Findings:
-    """What was computed about a plan, beside the plan itself; `outlook` and `moves` where there are any."""
+    """What was computed about a campaign's plan, beside the plan itself; what may be None is so where there is none."""
 
     expected: Forecast
     baselines: dict[str, Forecast]
     frontier: Frontier
     moves: Moves | None
     outlook: Outlook | None
+    refusals: Refusals | None
+    joint: JointFigures
+    warnings: tuple[str, ...]
 
 
-def report_of(board: Board, chosen: Certificate, limits: Limits, findings: Findings, params: Params) -> PlanReport:
-    """The report of a plan over the customers of `board`."""
-    decision, expected, outlook = chosen.decision, findings.expected, findings.outlook
+def report_of(each: Outcome, chosen: Certified, limits: Limits, findings: Findings, params: Params) -> PlanReport:
+    """The report of one campaign's outcome under the certificate of the joint plan."""
+    board, decision, expected, outlook = each.board, each.decision, findings.expected, findings.outlook
     evidence = _evidence_share(board, decision)
+    role, contacted = decision.role[each.first], decision.action[each.first] >= 0
     return PlanReport(
         format=FORMAT,
         campaign_id=board.campaign_id,
@@ -154,17 +132,15 @@ def report_of(board: Board, chosen: Certificate, limits: Limits, findings: Findi
         model_version=board.model_version,
         seed=params.seed,
         interval=params.planning.interval,
-        customers=len(board.ids),
-        roles={name: int((decision.role == index).sum()) for index, name in enumerate(ROLES)},
-        contacted={
-            name: int(((decision.role == index) & (decision.action >= 0)).sum()) for index, name in enumerate(ROLES)
-        },
+        customers=len(role),
+        roles={name: int((role == index).sum()) for index, name in enumerate(ROLES)},
+        contacted={name: int(((role == index) & contacted).sum()) for index, name in enumerate(ROLES)},
         contacts=expected.contacts,
         cost_eur=expected.cost_eur,
         expected_margin_eur=expected.margin_eur.mean,
         net_eur=expected.net_eur.mean,
         mix=expected.mix,
-        limits=_limit_uses(board, chosen, limits),
+        limits=_limit_uses(board, decision, chosen.prices, limits),
         value_eur=chosen.value_eur,
         bound_eur=chosen.bound_eur,
         gap=chosen.gap,
@@ -178,8 +154,10 @@ def report_of(board: Board, chosen: Certificate, limits: Limits, findings: Findi
         moves=findings.moves,
         objective=None if outlook is None else outlook.objective,
         horizon_days=None if outlook is None else outlook.horizon_days,
-        warnings=_warnings(board, chosen, evidence),
+        warnings=(*_warnings(board, chosen, evidence), *findings.warnings),
         assumptions=ASSUMPTIONS if outlook is not None else (CAUTIOUS, *ASSUMPTIONS[:1], *ASSUMPTIONS[3:]),
+        joint=findings.joint,
+        eligibility=findings.refusals,
     )
 
 
@@ -208,12 +186,10 @@ def _excluded(board: Board, decision: Decision) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda each: (-each[1], each[0])))
 
 
-def _limit_uses(board: Board, chosen: Certificate, limits: Limits) -> tuple[LimitUse, ...]:
+def _limit_uses(board: Board, decision: Decision, prices: Prices, limits: Limits) -> tuple[LimitUse, ...]:
     """Minimums count what the plan's part contacts; budget and capacities what all contacts use."""
-    decision = chosen.decision
     count, spent = used(decision.action, board.cost, len(limits.channels))
     planned, _ = used(np.where(decision.role == PLAN, decision.action, np.int16(-1)), board.cost, len(limits.channels))
-    prices = chosen.prices
     uses = []
     if np.isfinite(limits.budget_eur):
         uses.append(LimitUse("budget", None, limits.budget_eur, spent, prices.budget))
@@ -237,7 +213,7 @@ def _evidence_share(board: Board, decision: Decision) -> dict[str, float]:
     return {board.words[code] or "unknown": float(sums[code] / total) for code in np.unique(codes) if total > 0}
 
 
-def _warnings(board: Board, chosen: Certificate, evidence: dict[str, float]) -> tuple[str, ...]:
+def _warnings(board: Board, chosen: Certified, evidence: dict[str, float]) -> tuple[str, ...]:
     warnings = []
     if (share := evidence.get(ASSOCIATIONAL, 0.0)) > MUCH_ASSOCIATIONAL:
         warnings.append(

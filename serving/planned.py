@@ -21,7 +21,12 @@ PLANNED: Final = "planned_contacts"
 """Temporary table (customer_id, number, campaign_id, moment_us, plan_us): number of the outbound channel."""
 
 _PLAN: Final = {"customer_id": "VARCHAR", "channel": "VARCHAR", "campaign_id": "VARCHAR", "as_of": "TIMESTAMPTZ"}
-_MOMENTS: Final = {"customer_id": "VARCHAR", "channel": "VARCHAR", "earliest_at": "TIMESTAMPTZ"}
+_MOMENTS: Final = {
+    "customer_id": "VARCHAR",
+    "channel": "VARCHAR",
+    "earliest_at": "TIMESTAMPTZ",
+    "campaign_id": "VARCHAR",
+}
 
 
 def moments_beside(plan: Path) -> Path:
@@ -59,18 +64,20 @@ def _read(connection: duckdb.DuckDBPyConnection, plan: Path, params: Params) -> 
     if not plan.exists():
         yield "is not there; `channelwise plan` writes it"
         return
-    contacts = f"(SELECT {', '.join(_PLAN)} FROM {_source(plan, _PLAN)} WHERE channel IS NOT NULL) AS contacts"
+    contacts = f"""(SELECT customer_id, channel, coalesce(campaign_id, '') AS campaign, as_of
+        FROM {_source(plan, _PLAN)} WHERE channel IS NOT NULL) AS contacts"""
     moments = moments_beside(plan)
     timed = moments.exists()
     if timed:
         contacts += f"""
-            FULL JOIN (SELECT {", ".join(_MOMENTS)}, true AS timed FROM {_source(moments, _MOMENTS)}) AS moments
-            USING (customer_id, channel)"""
+            FULL JOIN (SELECT customer_id, channel, coalesce(campaign_id, '') AS campaign, earliest_at, true AS timed
+                FROM {_source(moments, _MOMENTS)}) AS moments USING (customer_id, channel, campaign)"""
     moment = "coalesce(earliest_at, as_of)" if timed else "as_of"
     connection.execute(f"""
         CREATE OR REPLACE TEMP TABLE reading_plan AS
-        SELECT customer_id, channel, list_position([{listed(params.outbound)}], channel) - 1 AS number, campaign_id,
-            epoch_us({moment}) AS moment_us, epoch_us(as_of) AS plan_us, {"timed" if timed else "true"} AS timed
+        SELECT customer_id, channel, list_position([{listed(params.outbound)}], channel) - 1 AS number,
+            nullif(campaign, '') AS campaign_id, epoch_us({moment}) AS moment_us, epoch_us(as_of) AS plan_us,
+            {"timed" if timed else "true"} AS timed
         FROM {contacts}""")
     rows = "SELECT count(*), min(concat_ws(' × ', customer_id, channel)) FROM reading_plan WHERE"
     rules = {

@@ -2,16 +2,16 @@
 
 Three passes, each over a fixed order, ties by the customer's hash:
 
-1. minimums: pairs of customer and channel below its minimum, by how much the channel beats the customer's next best at
+1. minimums: pairs of customer and option below its minimum, by how much the option beats the customer's next best at
    the prices, are taken until each minimum is met;
-2. choices: customers by regret, the clearest first, take their best channel with a positive reduced gain that still
-   has room and fits the budget;
-3. refill: customers without a contact, by the best reduced gain on a channel with room, take what is left where it
+2. choices: customers by regret, the clearest first, take their best options with a positive reduced gain that still
+   have room and fit the budgets;
+3. refill: customers without a contact, by the best reduced gain on an option with room, take what is left where it
    has a positive net gain.
 
-A customer who does not join (held out, exploring) is asked at the same turn and takes nothing. So the answer it gets
-is exactly what it would have got, had it alone joined, whoever else joins: nobody before it knows of it. That makes
-the logged propensities exact while every limit holds.
+A customer who does not join (held out, exploring) is asked at the same turn and takes nothing (`serving.turns`). So
+the answer it gets is exactly what it would have got, had it alone joined, whoever else joins: nobody before it knows
+of it. That makes the logged propensities exact while every limit holds.
 """
 
 from collections.abc import Callable
@@ -21,224 +21,206 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from serving.demand import NO_CHANNEL, Actions, Counts, Floats, rank_choices
-from serving.dual import Prices
+from serving.advantages import advantages, second_options, set_advantages
+from serving.demand import Offers, add_demand, rank_choices
 from serving.hashing import Hashes
-from serving.limits import NO_CAPACITY, Limits
+from serving.limit_table import LimitTable
+from serving.sets import NO_CHANNEL, Actions, Counts, Floats, Rules, Scratch, Segments, gross_gain, scratch_of
+from serving.turns import REFILL, Asked, Ledger, best_open, serve_in_order, serve_minimums
 
 CLEAR_PART = 4
 """Where customers are many, this part of them, the least clear, is sorted first; the others only if they must be."""
 
 SORT_ALL_BELOW = 100_000
 MINIMUM_MARGIN = 1.3
+SURE_MARGIN, SURE_CONTACTS = 1.2, 20
+"""A minimum that customers exceed of their own accord by so much, and so many contacts, needs no turn of its own."""
+
+FEW_MINIMUMS = 8
+"""With more, all pairs are sorted: picking the likely ones for each would cost more."""
 
 BUDGET_DEVIATIONS = 4.0
 """Standard deviations of the plan's demand in EUR that the least decided customers stand by for."""
 
 
-@dataclass
-class Remaining:
-    """What is left of the limits during the passes; the compiled loops write into it.
-
-    room, need: (k,) int64 contacts that a channel still takes, and still must get; budget: (1,) EUR.
-    """
-
-    room: Counts
-    need: Counts
-    budget: Floats
-
-    @classmethod
-    def of(cls, limits: Limits) -> "Remaining":
-        """All of the limits."""
-        return cls(limits.capacity.copy(), limits.minimum.copy(), np.array([limits.spendable_eur]))
-
-
-def _serve_minimums(
-    rows: Counts,
-    channels: Actions,
-    cost: Floats,
-    joins: npt.NDArray[np.bool_],
-    room: Counts,
-    need: Counts,
-    budget: Floats,
-    action: Actions,
-) -> None:
-    varies = 1 if cost.shape[0] > 1 else 0
-    for pair in range(len(rows)):
-        row, channel = rows[pair], channels[pair]
-        paid = cost[row * varies, channel]
-        if action[row] >= 0 or need[channel] == 0 or paid > budget[0]:
-            continue
-        action[row] = channel
-        if joins[row]:
-            need[channel] -= 1
-            room[channel] -= 1
-            budget[0] -= paid
-
-
-def _serve_in_order(
-    order: Counts,
-    kept: Floats,
+def _tally(
+    picks: Actions,
     gain: Floats,
     cost: Floats,
-    budget_price: float,
-    toll: Floats,
-    least: float,
-    joins: npt.NDArray[np.bool_],
-    room: Counts,
-    budget: Floats,
-    action: Actions,
-) -> None:
-    """Customers without an action take their best open channel with a net gain and a reduced gain above `least`.
+    segment: Segments,
+    rules: Rules,
+    scratch: Scratch,
+    count: Counts,
+    spent: Floats,
+) -> float:
+    """Adds contacts and EUR per cell, returns the sum of net gains."""
+    total = 0.0
+    for row in range(picks.shape[0]):
+        if picks[row, 0] < 0:
+            continue
+        paid = row if cost.shape[0] > 1 else 0
+        part = segment[row] if segment.shape[0] > 1 else 0
+        if rules.contacts > 1:
+            for option in range(gain.shape[1]):
+                scratch.gross[option] = gain[row, option] + cost[paid, option]
+            total += gross_gain(rules, picks[row], scratch.gross)
+        else:
+            total += gain[row, picks[row, 0]] + cost[paid, picks[row, 0]]
+        for slot in range(picks.shape[1]):
+            option = picks[row, slot]
+            if option >= 0:
+                total -= cost[paid, option]
+                count[part, option] += 1
+                spent[part, option] += cost[paid, option]
+    return total
 
-    `kept` (as `order`): EUR of the budget that are not for this customer.
+
+_tallied: Callable[..., float] = numba.njit(nogil=True, cache=True, error_model="numpy")(_tally)
+
+
+@dataclass(frozen=True)
+class Joining:
+    """Who takes part of the limits: `states` (Q, campaigns) and `actual` (n,) as in `serving.turns.Asked`.
+
+    share: of customers expected to take part; like the prices, fixed before anybody's role is drawn.
     """
-    varies = 1 if cost.shape[0] > 1 else 0
-    for position in range(len(order)):
-        row = order[position]
-        if action[row] >= 0:
-            continue
-        best = least
-        choice = -1
-        for channel in range(gain.shape[1]):
-            paid = cost[row * varies, channel]
-            if gain[row, channel] > 0.0 and room[channel] > 0 and paid <= budget[0] - kept[position]:
-                reduced = gain[row, channel] - budget_price * paid - toll[channel]
-                if reduced > best:
-                    best = reduced
-                    choice = channel
-        if choice >= 0:
-            action[row] = choice
-            if joins[row]:
-                room[choice] -= 1
-                budget[0] -= cost[row * varies, choice]
 
+    states: npt.NDArray[np.bool_]
+    actual: npt.NDArray[np.int8]
+    share: float = 1.0
 
-def _best_open(
-    gain: Floats, cost: Floats, budget_price: float, toll: Floats, room: Counts, budget: float, action: Actions
-) -> Floats:
-    """(n,) best reduced gain on a channel with room, a net gain and a cost within `budget`; -inf where none."""
-    result = np.full(len(gain), -np.inf)
-    varies = 1 if cost.shape[0] > 1 else 0
-    for row in range(len(gain)):
-        if action[row] >= 0:
-            continue
-        for channel in range(gain.shape[1]):
-            paid = cost[row * varies, channel]
-            if gain[row, channel] > 0.0 and room[channel] > 0 and paid <= budget:
-                result[row] = max(result[row], gain[row, channel] - budget_price * paid - toll[channel])
-    return result
-
-
-def _advantages(gain: Floats, cost: Floats, budget_price: float, toll: Floats, channel: int) -> Floats:
-    """(n,) how much `channel` beats each customer's next best (none has 0) in reduced gain; -inf where closed."""
-    result = np.full(len(gain), -np.inf)
-    varies = 1 if cost.shape[0] > 1 else 0
-    for row in range(len(gain)):
-        if gain[row, channel] == -np.inf:
-            continue
-        other = 0.0
-        for each in range(gain.shape[1]):
-            if each != channel:
-                other = max(other, gain[row, each] - budget_price * cost[row * varies, each] - toll[each])
-        result[row] = gain[row, channel] - budget_price * cost[row * varies, channel] - toll[channel] - other
-    return result
-
-
-def _second_costs(
-    rows: Counts, gain: Floats, cost: Floats, budget_price: float, toll: Floats, choice: Actions
-) -> Floats:
-    """Cost of the next best action after `choice` of each of `rows`; 0 where that is no contact."""
-    result = np.zeros(len(rows))
-    varies = 1 if cost.shape[0] > 1 else 0
-    for position in range(len(rows)):
-        row = rows[position]
-        best = 0.0
-        for channel in range(gain.shape[1]):
-            reduced = gain[row, channel] - budget_price * cost[row * varies, channel] - toll[channel]
-            if channel != choice[row] and reduced > best:
-                best = reduced
-                result[position] = cost[row * varies, channel]
-    return result
-
-
-_minimums: Callable[..., None] = numba.njit(nogil=True, cache=True, error_model="numpy")(_serve_minimums)
-_serve: Callable[..., None] = numba.njit(nogil=True, cache=True, error_model="numpy")(_serve_in_order)
-_open: Callable[..., Floats] = numba.njit(nogil=True, cache=True, error_model="numpy")(_best_open)
-_second_cost: Callable[..., Floats] = numba.njit(nogil=True, cache=True, error_model="numpy")(_second_costs)
-_advantage: Callable[..., Floats] = numba.njit(nogil=True, cache=True, error_model="numpy")(_advantages)
+    @classmethod
+    def all(cls, customers: int, campaigns: int) -> "Joining":
+        """Everybody with all campaigns."""
+        return cls(np.ones((1, campaigns), dtype=np.bool_), np.zeros(customers, dtype=np.int8))
 
 
 @dataclass(frozen=True)
-class Rounding:
-    """Whole decisions: action (n,) int16, `NO_CHANNEL` none, also for those who do not join; unmet (k,) of minimums."""
+class _Round:
+    """All that the passes share."""
 
-    action: Actions
-    unmet: Counts
-
-
-@dataclass(frozen=True)
-class Asked:
-    """The customers to be asked, as `round_choices` takes them."""
-
-    gain: Floats
-    cost: Floats
-    prices: Prices
+    offers: Offers
+    limits: LimitTable
+    price: Floats
     tie: Hashes
-    joins: npt.NDArray[np.bool_]
-    join_share: float
+    joining: Joining
+    asked: Asked
+    ledger: Ledger
+    scratch: Scratch
+
+    @property
+    def nothing_held(self) -> Floats:
+        return np.zeros((max(1, int(self.limits.money.sum())), 1))
 
 
 def round_choices(
-    gain: Floats,
-    cost: Floats,
-    limits: Limits,
-    prices: Prices,
+    offers: Offers,
+    limits: LimitTable,
+    price: Floats,
     tie: Hashes,
-    joins: npt.NDArray[np.bool_] | None = None,
-    join_share: float = 1.0,
-) -> Rounding:
-    """Each customer's action under the limits, of which only those who join use anything.
+    joining: Joining | None = None,
+    every_minimum: bool = False,
+) -> npt.NDArray[np.int16]:
+    """Each customer's options (n, Q, m) in each state, under the limits, of which only those who join use anything.
 
     Args:
-        gain: (n, k) EUR net of cost; -inf where the customer may not be contacted.
-        cost: (n, k) or (1, k) EUR.
+        offers: of n customers.
         limits: held by those who join.
-        prices: that rank the choices; must not depend on who joins.
+        price: (l,) that ranks the choices; must not depend on who joins.
         tie: (n,) uint64, decides between equals.
-        joins: (n,) who takes part; all by default.
-        join_share: the share expected to join; like the prices, fixed before anybody's role is drawn.
+        joining: who takes part; all by default.
+        every_minimum: whether minimums that the prices meet by far are served first as well.
     """
-    joining = np.ones(len(gain), dtype=np.bool_) if joins is None else joins
-    asked = Asked(gain, cost, prices, tie, joining, join_share)
-    left = Remaining.of(limits)
-    action = np.full(len(gain), NO_CHANNEL, dtype=np.int16)
-    if limits.minimum.any():
-        _take_minimums(asked, left, action)
-    _take_choices(asked, left, action)
-    _refill(asked, left, action)
-    return Rounding(action, left.need)
+    joins = joining or Joining.all(len(offers), len(offers.rules.moment))
+    action = np.full((len(offers), len(joins.states), offers.rules.contacts), NO_CHANNEL, dtype=np.int16)
+    rate, toll = limits.upper_toll(price)
+    subsidy = toll - limits.toll(price)[1]
+    cells = (offers.gain, offers.cost, offers.segment, rate, toll, subsidy)
+    asked = Asked(*cells, offers.rules, joins.states, joins.actual, action)
+    place = np.where(limits.money, np.cumsum(limits.money) - 1, 0)
+    need = limits.least.copy() if every_minimum else _unsure(offers, limits, price, joins.share)
+    ledger = Ledger(*limits.members, limits.money, limits.most.copy(), need, place)
+    work = _Round(offers, limits, price, tie, joins, asked, ledger, scratch_of(offers.rules))
+    if need.any():
+        _take_minimums(work)
+    _take_choices(work)
+    _refill(work)
+    return action
 
 
-def _take_minimums(asked: Asked, left: Remaining, action: Actions) -> None:
+def _unsure(offers: Offers, limits: LimitTable, price: Floats, share: float) -> Floats:
+    """(l,) minimums less those that the customers' own choices exceed by far, whoever joins; 0 of others."""
+    if not limits.has_minimums:
+        return limits.least.copy()
+    _, count, spent = add_demand(offers, *limits.toll(price))
+    demand = limits.use(count, spent)
+    sure = share * demand - BUDGET_DEVIATIONS * np.sqrt(share * (1.0 - share) * demand)
+    return np.where(sure > SURE_MARGIN * limits.least + SURE_CONTACTS, 0.0, limits.least)
+
+
+def _take_minimums(work: _Round) -> None:
     """Pass 1. Pairs beyond the likely need are left out first: where they are not needed they change nothing."""
-    prices, tie = asked.prices, asked.tie
-    wanted = np.flatnonzero(left.need)
-    advantage = {int(c): _advantage(asked.gain, asked.cost, prices.budget, prices.toll, c) for c in wanted}
-    likely = {c: int(MINIMUM_MARGIN * left.need[c] / asked.join_share) + 1_000 for c in advantage}
-    state = (left.room.copy(), left.need.copy(), left.budget.copy(), action.copy())
-    for limit in (likely, dict.fromkeys(advantage, len(action))):
-        left.room[:], left.need[:], left.budget[:], action[:] = state
-        chosen = [_largest(advantage[c], limit[c]) for c in advantage]
-        rows = np.concatenate(chosen)
-        channels = np.concatenate([np.full(len(each), c) for c, each in zip(advantage, chosen, strict=True)])
-        value = np.concatenate([advantage[c][each] for c, each in zip(advantage, chosen, strict=True)])
-        # Pairs of one customer with equal values stand in order of channels already.
-        order = _descending(value, tie[rows])
-        pairs = (rows[order], channels[order].astype(np.int16))
-        _minimums(*pairs, asked.cost, asked.joins, left.room, left.need, left.budget, action)
-        if not left.need.any():
+    offers, limits, ledger, action = work.offers, work.limits, work.ledger, work.asked.action
+    rate, toll = limits.toll(work.price)
+    needed = np.asarray(limits.cells.T @ (ledger.need > 0)).reshape(limits.shape) > 0
+    cells = (offers.gain, offers.cost, offers.segment, rate, toll, needed)
+    wanted = [int(option) for option in np.flatnonzero(needed.any(axis=0))]
+    if offers.rules.contacts == 1:
+        advantage = {option: advantages(*cells, option) for option in wanted}
+    else:
+        advantage = {option: set_advantages(*cells, option, offers.rules, work.scratch) for option in wanted}
+    reserve = _reserve(work)
+    state = (ledger.room.copy(), ledger.need.copy())
+    for everybody in (False, True):
+        ledger.room[:], ledger.need[:] = state
+        action[:] = NO_CHANNEL
+        rows, options, value = _likely_pairs(work, advantage, everybody)
+        order = _descending(value, work.tie[rows])
+        pairs = (rows[order], options[order].astype(np.int16))
+        serve_minimums(*pairs, work.asked, ledger, work.scratch, reserve)
+        if not (ledger.need > 0).any():
             return
+
+
+def _reserve(work: _Round) -> Floats:
+    """(limits of EUR, 1) what the minimums may still cost there."""
+    limits, high = work.limits, work.offers.cost.max(axis=0, initial=0.0)
+    result = work.nothing_held
+    covers = limits.covers()
+    for place, money in enumerate(np.flatnonzero(limits.money)):
+        dearest = np.where(covers & covers[money], high, 0.0).max(axis=1, initial=0.0)
+        result[place, 0] = float(work.ledger.need @ dearest)
+    return result
+
+
+def _likely_pairs(work: _Round, advantage: dict[int, Floats], everybody: bool) -> tuple[Counts, Counts, Floats]:
+    """Rows, options and advantages of the pairs that minimums may need; pairs of equal value in order of options."""
+    limits = work.limits
+    need = work.ledger.need
+    minimums = np.flatnonzero(need)
+    if everybody or len(minimums) > FEW_MINIMUMS:
+        chosen = [(option, _largest(each, len(each))) for option, each in advantage.items()]
+    else:
+        inside = limits.cells.toarray().reshape(-1, *limits.shape) > 0
+        chosen = []
+        for option, each in advantage.items():
+            found = [np.zeros(0, dtype=np.int64)]
+            for limit in minimums:
+                if inside[limit, :, option].any():
+                    likely = int(MINIMUM_MARGIN * need[limit] / work.joining.share) + 1_000
+                    found.append(_largest(_only(each, work.offers, inside[limit, :, option]), likely))
+            chosen.append((option, np.unique(np.concatenate(found)) if len(found) > 2 else found[-1]))
+    rows = np.concatenate([each for _, each in chosen])
+    options = np.concatenate([np.full(len(each), option) for option, each in chosen])
+    return rows, options, np.concatenate([advantage[option][each] for option, each in chosen])
+
+
+def _only(value: Floats, offers: Offers, segments: npt.NDArray[np.bool_]) -> Floats:
+    """`value`, -inf outside the segments."""
+    if len(offers.segment) == 1 or segments.all():
+        return value
+    inside: Floats = np.where(segments[offers.segment], value, -np.inf)
+    return inside
 
 
 def _largest(values: Floats, count: int) -> Counts:
@@ -251,58 +233,80 @@ def _largest(values: Floats, count: int) -> Counts:
     return chosen
 
 
-def _take_choices(asked: Asked, left: Remaining, action: Actions) -> None:
+def _take_choices(work: _Round) -> None:
     """Pass 2. The order only matters once a limit is reached, so the clear cases go unsorted while none can be."""
-    gain, cost, prices = asked.gain, asked.cost, asked.prices
-    choice, regret = rank_choices(gain, cost, prices.budget, prices.capacity)
-    willing = np.flatnonzero((choice >= 0) & (action < 0))
+    asked = work.asked
+    choice, regret = rank_choices(work.offers, asked.rate, asked.toll)
+    willing = np.flatnonzero((choice[:, 0] >= 0) & (asked.action[:, 0, 0] < 0))
     clear, close = np.zeros(0, dtype=np.int64), willing
     if len(willing) > SORT_ALL_BELOW:
         edge = np.partition(regret[willing], len(willing) // CLEAR_PART)[len(willing) // CLEAR_PART]
         above = willing[regret[willing] > edge]
-        if _fits(above, choice, cost, left):
+        if _fits(work, above, choice):
             clear, close = above, willing[regret[willing] <= edge]
-    close = descending(close, regret[close], asked.tie)
-    kept = np.zeros(len(willing))
-    kept[len(clear) :] = _kept_for_later(asked, clear, close, choice, left)
-    order = np.concatenate([clear, close])
-    args = (prices.budget, prices.capacity, 0.0, asked.joins, left.room, left.budget, action)
-    _serve(order, kept, gain, cost, *args)
+    close = descending(close, regret[close], work.tie)
+    held = _kept_for_later(work, clear, close, choice)
+    serve_in_order(np.concatenate([clear, close]), asked, work.ledger, work.scratch, held, 0.0)
 
 
-def _kept_for_later(asked: Asked, clear: Counts, close: Counts, choice: Actions, left: Remaining) -> Floats:
-    """EUR at each turn of `close` that those after it will need, so that a spent budget starves nobody.
+def _kept_for_later(work: _Round, clear: Counts, close: Counts, choice: Actions) -> Floats:
+    """(limits of EUR, turns) EUR that those after a turn will need, so that a spent budget starves nobody.
 
-    If demand exceeds the budget, by choice of prices or by chance of who joins, somebody must take less than the best.
-    The last in order mind least: so many of them as may be needed count with the cost of their next best only.
+    If demand exceeds a budget, by choice of prices or by chance of who joins, somebody must take less than the best.
+    The last in order mind least: so many of them as may be needed count with the cost of their next best only. With
+    several contacts that is the cost of all but the last.
     """
-    if not len(close) or not np.isfinite(left.budget[0]):
-        return np.zeros(len(close))
-    gain, cost, prices, share = asked.gain, asked.cost, asked.prices, asked.join_share
-    best = _paid(cost, close, choice)
-    spare = _second_cost(close, gain, cost, prices.budget, prices.capacity, choice)
-    first = _paid(cost, clear, choice)
-    expected = share * float(best.sum() + first.sum())
-    deviation = np.sqrt(share * (1.0 - share) * float((best**2).sum() + (first**2).sum()))
-    short = expected + BUDGET_DEVIATIONS * float(deviation) - float(left.budget[0])
-    flexible = share * np.maximum(best - spare, 0.0)
-    after = np.cumsum(flexible[::-1])[::-1] - flexible
-    needed = np.where(after < short, np.minimum(best, spare), best)
-    kept: Floats = share * (np.cumsum(needed[::-1])[::-1] - needed)
-    return kept
+    limits = work.limits
+    if not len(close) or not limits.money.any():
+        return np.zeros((max(1, int(limits.money.sum())), len(clear) + len(close)))
+    share = work.joining.share
+    held = np.zeros((int(limits.money.sum()), len(clear) + len(close)))
+    spares = _spare_options(work, close, choice)
+    for place, limit in enumerate(np.flatnonzero(limits.money)):
+        best, first = _paid(work, int(limit), close, choice[close]), _paid(work, int(limit), clear, choice[clear])
+        spare = _paid(work, int(limit), close, spares)
+        deviation = np.sqrt(share * (1.0 - share) * float((best**2).sum() + (first**2).sum()))
+        expected = share * float(best.sum() + first.sum())
+        short = expected + BUDGET_DEVIATIONS * float(deviation) - float(work.ledger.room[limit])
+        flexible = share * np.maximum(best - spare, 0.0)
+        after = np.cumsum(flexible[::-1])[::-1] - flexible
+        needed = np.where(after < short, np.minimum(best, spare), best)
+        held[place, len(clear) :] = share * (np.cumsum(needed[::-1])[::-1] - needed)
+    return held
 
 
-def _paid(cost: Floats, rows: Counts, choice: Actions) -> Floats:
-    paid: Floats = cost[rows, choice[rows]] if len(cost) != 1 else cost[0, choice[rows]]
-    return paid
+def _spare_options(work: _Round, rows: Counts, choice: Actions) -> Actions:
+    """(rows, m) what each would fall back on."""
+    asked = work.asked
+    if choice.shape[1] == 1:
+        args = (asked.gain, asked.cost, asked.segment, asked.rate, asked.toll)
+        return second_options(rows, *args, choice[:, 0])[:, None].astype(np.int16)
+    spare = choice[rows].copy()
+    last = np.maximum((spare >= 0).sum(axis=1) - 1, 0)
+    spare[np.arange(len(rows)), last] = NO_CHANNEL
+    return spare
 
 
-def _fits(rows: Counts, choice: Actions, cost: Floats, left: Remaining) -> bool:
+def _paid(work: _Round, limit: int, rows: Counts, options: Actions) -> Floats:
+    """(rows,) EUR of a limit that the options (rows, m) cost."""
+    counted = work.limits.cells[[limit]].toarray().reshape(work.limits.shape)
+    total = np.zeros(len(rows))
+    parts = work.offers.segments(rows)
+    for slot in range(options.shape[1]):
+        option = np.maximum(options[:, slot], 0).astype(np.int64)
+        there = (options[:, slot] >= 0) * counted[parts, option]
+        total += there * work.offers.costs(rows, option)
+    return total
+
+
+def _fits(work: _Round, rows: Counts, choice: Actions) -> bool:
     """Whether all of `rows` can have their first choice and leave room for one more everywhere."""
-    count = np.bincount(choice[rows], minlength=len(left.room))
-    paid = cost[rows, choice[rows]].sum() if len(cost) > 1 else float(cost[0] @ count)
-    wanted = count > 0
-    return bool((count < left.room)[wanted].all() and paid + cost.max() < left.budget[0])
+    limits = work.limits
+    count, spent, _ = tally(work.offers.rows(rows), choice[rows], limits.shape)
+    dearest = float(work.offers.cost.max(initial=0.0))
+    more = np.where(limits.money, dearest, 1.0) * work.offers.rules.contacts
+    use = limits.use(count, spent)
+    return bool(((use == 0) | (use + more <= work.ledger.room)).all())
 
 
 def descending(rows: Counts, value: Floats, tie: Hashes) -> Counts:
@@ -317,34 +321,31 @@ def _descending(value: Floats, tie: Hashes) -> Counts:
     return np.lexsort((tie, -value)) if (ordered[1:] == ordered[:-1]).any() else order
 
 
-def _refill(asked: Asked, left: Remaining, action: Actions) -> None:
-    """Pass 3. Its order may look at what is left: those who are still without an action have taken nothing of it."""
-    if not (left.room > 0).any():
-        return
-    gain, cost, prices = asked.gain, asked.cost, asked.prices
-    best = _open(gain, cost, prices.budget, prices.capacity, left.room, left.budget[0], action)
+def _refill(work: _Round) -> None:
+    """Pass 3. Its order may look at what is left: those who are still without an answer have taken nothing of it."""
+    best = best_open(work.asked, work.ledger, work.nothing_held)
     rows = np.flatnonzero(best > -np.inf)
-    order = descending(rows, best[rows], asked.tie)
-    args = (prices.budget, prices.capacity, -np.inf, asked.joins, left.room, left.budget, action)
-    _serve(order, np.zeros(len(order)), gain, cost, *args)
+    order = descending(rows, best[rows], work.tie)
+    serve_in_order(order, work.asked, work.ledger, work.scratch, work.nothing_held, REFILL)
+
+
+def tally(offers: Offers, picks: Actions, shape: tuple[int, int]) -> tuple[Counts, Floats, float]:
+    """Contacts and EUR per cell (S, k), and the sum of net gains, of each customer's options (n, m)."""
+    count, spent = np.zeros(shape, dtype=np.int64), np.zeros(shape)
+    args = (offers.gain, offers.cost, offers.segment, offers.rules, scratch_of(offers.rules))
+    gained = _tallied(np.ascontiguousarray(picks), *args, count, spent)
+    return count, spent, gained
+
+
+def holds(picks: Actions, offers: Offers, limits: LimitTable) -> bool:
+    """Whether every limit is held."""
+    count, spent, _ = tally(offers, picks, limits.shape)
+    return limits.holds(limits.use(count, spent))
 
 
 def used(action: Actions, cost: Floats, channels: int) -> tuple[Counts, float]:
-    """(k,) contacts per channel, and EUR they cost."""
+    """(k,) contacts per channel, and EUR they cost, of one channel a customer (n,)."""
     rows = np.flatnonzero(action >= 0)
     count = np.bincount(action[rows], minlength=channels).astype(np.int64)
     paid = cost[rows, action[rows]] if len(cost) != 1 else cost[0, action[rows]]
     return count, float(paid.sum())
-
-
-def holds(action: Actions, cost: Floats, limits: Limits) -> bool:
-    """Whether every limit is held."""
-    count, spent = used(action, cost, len(limits.channels))
-    capacity = np.where(limits.capacity < NO_CAPACITY, limits.capacity, len(action))
-    return bool((count <= capacity).all() and (count >= limits.minimum).all() and spent <= limits.spendable_eur)
-
-
-def total_gain(action: Actions, gain: Floats) -> float:
-    """EUR that the actions bring net of their cost."""
-    rows = np.flatnonzero(action >= 0)
-    return float(gain[rows, action[rows]].sum())

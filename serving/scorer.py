@@ -1,16 +1,14 @@
 """From features to predictions, the same for a batch of millions and for one customer; touches no file."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
-from contract.params import Params
 from features.candidates import CandidateFeatures
-from features.demographic import Customers
 from features.events import NO_ACTION
 from features.matrix import FeatureSet, Matrix
-from features.timeline import Timeline
 from models.bundle import Bundle
 from models.joint import Joint
 from serving.scores import Floats, Predictions
@@ -31,32 +29,13 @@ class Scorer:
     interval: float
 
     @classmethod
-    def of(cls, bundle: Bundle, params: Params, *, threads: int = 1) -> "Scorer":
+    def of(cls, bundle: Bundle, interval: float, *, threads: int = 1) -> "Scorer":
         """The scorer of a loaded bundle; threads: of the models."""
         features = FeatureSet.from_json(bundle.manifest.features)
         actions = range(NO_ACTION, len(bundle.manifest.outbound) + 1)
         candidates = CandidateFeatures.of(features, actions)
         joint = bundle.joint(candidates.own.names, threads=threads)
-        return cls(bundle, features, candidates, joint, params.planning.interval)
-
-    def score(
-        self,
-        timeline: Timeline,
-        numbers: npt.NDArray[np.int64],
-        customers: Customers,
-        as_of_us: int,
-        category: int,
-    ) -> Predictions:
-        """Predictions for customers (n,) with ascending numbers; arguments as `CandidateFeatures.blocks` has them."""
-        parts = [
-            self.predict(shared, own)
-            for _, shared, own in self.candidates.blocks(timeline, numbers, customers, as_of_us, category)
-        ]
-        if len(parts) == 1:
-            return parts[0]
-        return Predictions(
-            **{each.name: np.concatenate([getattr(part, each.name) for part in parts]) for each in fields(Predictions)}
-        )
+        return cls(bundle, features, candidates, joint, interval)
 
     def predict(self, shared: Matrix, own: Matrix) -> Predictions:
         """What n customers will do, if contacted on each outbound channel and if not.
@@ -74,7 +53,7 @@ class Scorer:
         uplift = bounds if self._tied else intervals.uplift(contacted, alone, action, stratum, self.interval)
 
         def measured(values: Floats) -> Floats:
-            return np.where(self._unmeasured, np.nan, values)
+            return np.where(self._unmeasured, np.nan, values) if self._unmeasured.any() else values
 
         return Predictions(
             response=measured(contacted),
@@ -89,7 +68,14 @@ class Scorer:
             worth=self.joint.worth(shared),
         )
 
-    @property
+    def nothing(self) -> Predictions:
+        """Predictions of no customers."""
+        manifest = self.bundle.manifest
+        one, channels = np.zeros(0), np.zeros((0, len(manifest.outbound)))
+        steps = np.zeros((0, len(manifest.engagement.channels)))
+        return Predictions(channels, channels, channels, one, channels, channels, channels, channels, steps, one)
+
+    @cached_property
     def _unmeasured(self) -> npt.NDArray[np.bool_]:
         return np.array([each.verdict == "unmeasured" for each in self.bundle.manifest.evidence[1:]])
 

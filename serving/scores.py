@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 Floats = npt.NDArray[np.float64]
-Columns = Mapping[str, Sequence[str] | npt.NDArray[Any]]
+Columns = Mapping[str, pa.Array | npt.NDArray[Any]]
 
 SCORE_SCHEMA: Final = pa.schema(
     [
@@ -79,6 +79,13 @@ class Predictions:
     worth: Floats
 
 
+def joined(parts: Sequence[Predictions]) -> Predictions:
+    """Predictions of blocks of customers, one after another."""
+    if len(parts) == 1:
+        return parts[0]
+    return Predictions(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in vars(parts[0])})
+
+
 def in_order(predictions: Predictions, order: npt.NDArray[np.int64]) -> Predictions:
     """The same predictions with customer `order[i]` at place i."""
     return Predictions(**{name: column[order] for name, column in vars(predictions).items()})
@@ -90,6 +97,30 @@ class Access:
 
     eligible: npt.NDArray[np.bool_]
     reason: npt.NDArray[np.object_]
+
+
+NOT_PROFILED: Final = "no consent to profiling: scored as the population"
+"""Reason of customers whose history may not be used, where no rule closes the channel."""
+
+
+def marked(access: Access, rows: npt.NDArray[np.bool_], word: str) -> Access:
+    """The same access; customers of `rows` (n,) say `word` on open channels."""
+    reason = access.reason.copy()
+    reason[rows[:, None] & access.eligible] = word
+    return Access(access.eligible, reason)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """`Access` as the scores bear it: eligible (n, k), reason (n * k,) numbered texts, by customer then channel."""
+
+    eligible: npt.NDArray[np.bool_]
+    reason: pa.DictionaryArray
+
+    @classmethod
+    def of(cls, access: Access) -> "Standing":
+        """The access with its reasons numbered."""
+        return cls(access.eligible, pa.array(access.reason.ravel(), pa.string()).dictionary_encode())
 
 
 def over_open_channels(preference: Floats, open_channels: npt.NDArray[np.bool_]) -> Floats:
@@ -112,20 +143,23 @@ def ranks(preference: Floats) -> npt.NDArray[np.int32]:
 
 
 def score_table(
-    ids: npt.NDArray[np.object_],
+    ids: pa.Array,
     channels: tuple[str, ...],
     predictions: Predictions,
-    access: Access,
+    standing: Standing,
     costs: Floats,
     evidence: tuple[str, ...],
     stamp: Stamp,
 ) -> pa.Table:
-    """Rows of the scores file for n customers, by customer then channel; costs: (k,) EUR; evidence: one per channel."""
+    """Rows of the scores file for n customers, by customer then channel; costs: (k,) EUR; evidence: one per channel.
+
+    Texts are numbered (Arrow dictionaries), as most rows repeat them.
+    """
     n, k = len(ids), len(channels)
-    preference = over_open_channels(predictions.contact, access.eligible)
+    preference = over_open_channels(predictions.contact, standing.eligible)
     columns: Columns = {
-        "customer_id": np.repeat(ids, k),
-        "channel": np.tile(np.array(channels, dtype=object), n),
+        "customer_id": _repeated(ids, k),
+        "channel": _tiled(channels, n),
         "preference": preference.ravel(),
         "preference_rank": ranks(preference).ravel(),
         "response": predictions.response.ravel(),
@@ -137,31 +171,45 @@ def score_table(
         "uplift_upper": predictions.uplift_upper.ravel(),
         "expected_value": (predictions.uplift * predictions.worth[:, None]).ravel(),
         "cost": np.tile(costs, n),
-        "eligible": access.eligible.ravel(),
-        "reason": access.reason.ravel(),
-        "evidence": np.tile(np.array(evidence, dtype=object), n),
-        "campaign_id": [stamp.campaign_id] * (n * k),
+        "eligible": standing.eligible.ravel(),
+        "reason": standing.reason,
+        "evidence": _tiled(evidence, n),
+        "campaign_id": _tiled((stamp.campaign_id,), n * k),
     }
     return _stamped(columns, SCORE_SCHEMA, stamp)
 
 
-def engagement_table(
-    ids: npt.NDArray[np.object_], channels: tuple[str, ...], engagement: Floats, stamp: Stamp
-) -> pa.Table:
+def engagement_table(ids: pa.Array, channels: tuple[str, ...], engagement: Floats, stamp: Stamp) -> pa.Table:
     """Rows of the engagement file for n customers, by customer then channel; `engagement` (n, m) sums to one."""
     n, m = len(ids), len(channels)
     columns: Columns = {
-        "customer_id": np.repeat(ids, m),
-        "channel": np.tile(np.array(channels, dtype=object), n),
+        "customer_id": _repeated(ids, m),
+        "channel": _tiled(channels, n),
         "preference": engagement.ravel(),
         "preference_rank": ranks(engagement).ravel(),
     }
     return _stamped(columns, ENGAGEMENT_SCHEMA, stamp)
 
 
+def _repeated(texts: pa.Array, times: int) -> pa.DictionaryArray:
+    """Each text so many times."""
+    numbered = texts.dictionary_encode()
+    return pa.DictionaryArray.from_arrays(np.repeat(numbered.indices.to_numpy(), times), numbered.dictionary)
+
+
+def _tiled(texts: tuple[str, ...], times: int) -> pa.DictionaryArray:
+    """All texts, so many times; a dictionary must hold each but once."""
+    different = list(dict.fromkeys(texts))
+    numbers = np.array([different.index(text) for text in texts], dtype=np.int32)
+    return pa.DictionaryArray.from_arrays(np.tile(numbers, times), pa.array(different, pa.string()))
+
+
 def _stamped(columns: Columns, schema: pa.Schema, stamp: Stamp) -> pa.Table:
     rows = len(columns["customer_id"])
     moment = np.full(rows, stamp.as_of_us, dtype="datetime64[us]")
-    every = {**columns, "as_of": moment, "model_version": [stamp.model_version] * rows}
-    arrays = [pa.array(every[field.name], type=field.type, from_pandas=True) for field in schema]
-    return pa.Table.from_arrays(arrays, schema=schema)
+    every = {**columns, "as_of": moment, "model_version": _tiled((stamp.model_version,), rows)}
+    arrays = [
+        values if isinstance(values := every[field.name], pa.Array) else pa.array(values, field.type, from_pandas=True)
+        for field in schema
+    ]
+    return pa.table(dict(zip(schema.names, arrays, strict=True)))

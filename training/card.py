@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from textwrap import wrap
 
 from training.evaluation import Quality
-from training.policy_value import Estimate, PolicyValue
+from training.off_policy import Estimate
+from training.policy_value import SHRUNK, PolicyValue
 from training.promotion import CHALLENGER
 from training.report import TrainingReport
 
@@ -13,7 +14,7 @@ _SETS = {"out_of_time": "later decisions", "out_of_customer": "customers never t
 
 def card_text(report: TrainingReport) -> str:
     """The card as plain text, lines of at most about 110 characters."""
-    parts = [_heading, _rows, _rates, _evaluation, _preferences, _policies, _evidence]
+    parts = [_heading, _rows, _rates, _evaluation, _preferences, _policies, _evidence, _remarks]
     lines = [line for part in parts for line in (*part(report), "")]
     return "\n".join([*lines, f"Verdict: {report.verdict.text}", ""])
 
@@ -59,7 +60,7 @@ def _evaluation(report: TrainingReport) -> Iterator[str]:
         for group, qualities in found.items():
             for name, quality in qualities.items():
                 yield f"  {group:14}{name:22}{_measures(quality)}"
-        yield from (f"  {line}" for line in _concessions(found["all"]))
+        yield from (f"  {name} wins here in {won}" for name, won in concessions(found["all"]))
 
 
 def _measures(q: Quality) -> str:
@@ -67,8 +68,8 @@ def _measures(q: Quality) -> str:
     return f"{q.rows:>9,}{q.base_rate:>8.2%}{auc:>8}{q.log_loss:>10.5f}{q.calibration_error:>12.4f}"
 
 
-def _concessions(qualities: dict[str, Quality]) -> Iterator[str]:
-    """Where something plainer wins, said plainly."""
+def concessions(qualities: dict[str, Quality]) -> Iterator[tuple[str, str]]:
+    """Every plainer predictor that beats the model, and in what."""
     model = qualities[CHALLENGER]
     for name, other in qualities.items():
         if name == CHALLENGER:
@@ -77,7 +78,7 @@ def _concessions(qualities: dict[str, Quality]) -> Iterator[str]:
         won += ["AUC"] if other.auc is not None and model.auc is not None and other.auc > model.auc else []
         won += ["calibration error"] if other.calibration_error < model.calibration_error else []
         if won:
-            yield f"{name} wins here in {' and '.join(won)}"
+            yield name, " and ".join(won)
 
 
 def _preferences(report: TrainingReport) -> Iterator[str]:
@@ -94,10 +95,12 @@ def _policies(report: TrainingReport) -> Iterator[str]:
 
 
 def _valued(value: PolicyValue) -> str:
-    if value.refused or value.snips is None or value.doubly_robust is None:
+    robust, shrunk = value.doubly_robust, value.estimates.get(SHRUNK)
+    if robust is None or shrunk is None:
         return "not shown: " + "; ".join(value.refused)
-    size = f"effective decisions {value.effective_size:,.0f}, unsupported {value.unsupported:.0%}"
-    return f"doubly robust {_interval(value.doubly_robust)}  SNIPS {_interval(value.snips)}  {size}"
+    size = f"effective customers {value.effective_size:,.0f}, unsupported {value.unsupported:.0%}"
+    lead = f"  this model leads by {_interval(value.lead)}" if value.lead else ""
+    return f"doubly robust {_interval(robust)}  {SHRUNK} {shrunk.value:.4f}  {size}{lead}"
 
 
 def _interval(each: Estimate) -> str:
@@ -108,3 +111,9 @@ def _evidence(report: TrainingReport) -> Iterator[str]:
     yield "What the log can carry"
     for each in report.evidence:
         yield f"  {each.action:14}{each.verdict:14}{each.reason}"
+
+
+def _remarks(report: TrainingReport) -> Iterator[str]:
+    yield "About the data"
+    for each in report.remarks or ("nothing further was found",):
+        yield from wrap(each, 110, initial_indent="  ", subsequent_indent="    ")

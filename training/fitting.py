@@ -18,7 +18,7 @@ from models.margin import Margin, fit_margin, fixed_margin
 from models.preference import FittedPreference, Labelled, exposure_weights, fit_preference, refit_preference
 from models.tables import mapped
 from training.columns import events_read, purchases_read
-from training.search import Task, search_recipe
+from training.search import Task, Tried, search_recipe
 from training.splits import sample_customers
 from training.study import Part, Study
 
@@ -32,11 +32,11 @@ Told = Callable[[float, float], None]
 
 @dataclass(frozen=True)
 class Models:
-    """All that was fitted, and how: the recipe and number of trees, trials run."""
+    """All that was fitted, and how: the recipe and number of trees, the trials of the search."""
 
     recipe: Recipe
     trees: int
-    trials: int
+    tried: tuple[Tried, ...]
     response: GuardedModel
     calibration: BinaryMap
     contact: FittedPreference
@@ -89,7 +89,7 @@ def fit_models(
     return Models(
         recipe=found.recipe,
         trees=found.trees,
-        trials=found.trials,
+        tried=found.tried,
         response=response,
         calibration=calibration,
         contact=contact,

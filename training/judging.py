@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from models.artefact import Floats, Ints
 from models.boosting import predicted
@@ -13,15 +14,16 @@ from training.baselines import fixed_policies, history_policies, open_channels
 from training.evaluation import Judged
 from training.fitting import Models, held_out_labels
 from training.logistic import Logistic
-from training.policy_value import LoggedRewards, PolicyValue, policy_value
+from training.policy_value import LoggedRewards, PolicyValue, policy_values
 from training.promotion import BASE_RATES, CHALLENGER
 from training.rows import spine_rows, with_each_action
 from training.splits import sample_customers
 from training.study import Part, Study
+from training.uplift_curves import UpliftCurve, UpliftLog, uplift_curves
 
 LOGISTIC = "logistic regression"
 PLAN = "this model"
-_POLICY_ROWS = 12_000
+_POLICY_ROWS = 60_000
 _BLOCK_ROWS = 50_000
 
 
@@ -87,7 +89,44 @@ def _shares(fitted: FittedPreference, table: Rows, threads: int) -> Floats:
     return fitted.calibration.apply(predicted(fitted.text, table, threads))
 
 
-def judge_policies(study: Study, models: Models, rows: Ints, evidence: tuple[Evidence, ...]) -> tuple[PolicyValue, ...]:
+@dataclass(frozen=True, eq=False)
+class Alternatives:
+    """Some held-out decisions and what the model expects of every action there.
+
+    rows: (n,) of the study's decisions; response: (n, n_actions), probability; margin_eur: (n,), given a response;
+    is_open: (n, outbound channels).
+    """
+
+    rows: Ints
+    response: Floats
+    margin_eur: Floats
+    is_open: npt.NDArray[np.bool_]
+
+
+def weigh_alternatives(study: Study, models: Models, rows: Ints) -> Alternatives:
+    """What the model expects of every action, at a sample of the decisions `rows`: whole customers."""
+    kept = sample_customers(rows[study.usable[rows]], study.decisions.spine.customer, study.hashes, _POLICY_ROWS)
+    response, margin = _expected(study, models, kept)
+    is_open = open_channels(study.params, study.source, spine_rows(study.decisions.spine, kept))
+    return Alternatives(kept, response, margin, is_open)
+
+
+def judge_uplift(study: Study, found: Alternatives, evidence: tuple[Evidence, ...]) -> tuple[UpliftCurve, ...]:
+    """What contact on each channel truly added, by what the model expected, on the same decisions."""
+    spine = spine_rows(study.decisions.spine, found.rows)
+    log = UpliftLog(
+        action=spine.action.astype(np.int64),
+        customer=spine.customer,
+        response=study.decisions.response[found.rows].astype(np.float64),
+        propensity=study.decisions.propensity[found.rows],
+        predicted=found.response,
+        is_open=found.is_open,
+        tied=study.params.target.counts == "send",
+    )
+    return uplift_curves(log, evidence, study.params.planning.interval)
+
+
+def judge_policies(study: Study, found: Alternatives, evidence: tuple[Evidence, ...]) -> tuple[PolicyValue, ...]:
     """The value per decision of the model's choice and of every baseline, EUR, on held-out decisions.
 
     The model's policy takes the measured action with the highest expected margin less cost, among channels open to the
@@ -95,11 +134,10 @@ def judge_policies(study: Study, models: Models, rows: Ints, evidence: tuple[Evi
     """
     params = study.params
     decisions = study.decisions
-    kept = sample_customers(rows[study.usable[rows]], decisions.spine.customer, study.hashes, _POLICY_ROWS)
+    kept, is_open = found.rows, found.is_open
     spine = spine_rows(decisions.spine, kept)
-    n_actions = len(study.actions)
     cost = np.array([0.0, *(params.channels[name].unit_cost for name in params.outbound)])
-    expected = _expected(study, models, kept, n_actions) - cost
+    expected = found.response * found.margin_eur[:, None] - cost
     action = spine.action.astype(np.int64)
     log = LoggedRewards(
         action=action,
@@ -107,24 +145,23 @@ def judge_policies(study: Study, models: Models, rows: Ints, evidence: tuple[Evi
         propensity=decisions.propensity[kept],
         reward=decisions.margin_eur[kept] - cost[action],
     )
-    is_open = open_channels(params, study.source, spine)
     measured = np.array([each.verdict != "unmeasured" for each in evidence[1:]])
     allowed = np.column_stack([np.ones(len(kept), dtype=bool), is_open & measured])
     best = np.where(allowed, expected, -np.inf).argmax(axis=1)
     policies = {PLAN: best, **fixed_policies(params, is_open)}
     policies |= history_policies(params, study.source, spine, is_open)
-    level = params.planning.interval
-    return tuple(policy_value(name, log, chosen, expected, level) for name, chosen in policies.items())
+    return policy_values(log, policies, expected, params.planning.interval)
 
 
-def _expected(study: Study, models: Models, rows: Ints, n_actions: int) -> Floats:
-    """Expected margin of every action at the decisions `rows`, (n, n_actions), EUR, before cost."""
-    result = np.empty((len(rows), n_actions))
+def _expected(study: Study, models: Models, rows: Ints) -> tuple[Floats, Floats]:
+    """Response to every action at the decisions `rows`, (n, n_actions), and the margin of one, (n,), EUR."""
+    n_actions = len(study.actions)
+    response, worth = np.empty((len(rows), n_actions)), np.empty(len(rows))
     step = max(1, _BLOCK_ROWS // n_actions)
     for start in range(0, len(rows), step):
         block = rows[start : start + step]
         spine = with_each_action(spine_rows(study.decisions.spine, block), n_actions)
         matrix = study.source.matrix(spine)
-        margin = models.predict(matrix, study.params.threads) * models.margin.expected(matrix)
-        result[start : start + step] = margin.reshape(-1, n_actions)
-    return result
+        response[start : start + step] = models.predict(matrix, study.params.threads).reshape(-1, n_actions)
+        worth[start : start + step] = models.margin.expected(matrix[::n_actions])
+    return response, worth

@@ -28,7 +28,11 @@ from models.tables import mapped
 from training import fitting, judging
 from training.columns import select_columns
 from training.evaluation import Judged, base_rates, evaluate
+from training.findings import Findings, overlap_of
 from training.fitting import Models, fit_models, refit_models
+from training.held_out import held_out
+from training.insight import Insight, gather_insight
+from training.leaks import find_leaks
 from training.logistic import fit_logistic
 from training.policy_value import PolicyValue
 from training.profiling import with_profile
@@ -156,6 +160,9 @@ def train_bundle(
     source = source.select(selection.kept)
     study = replace(study, source=source)
     propensity, evidence = weigh_log(study)
+    found = Findings(
+        overlap_of(study, propensity, evidence), decisions.opens, find_leaks(study, study.rows_of(split.learn))
+    )
     learn, choose = study.part(split.learn), study.judging_part(split.choose)
     fingerprints = {"data": fingerprint, "params": _digest(params.model_dump_json())}
     name = f"{params.objective}-{profile}-{_digest(json.dumps(fingerprints) + source.to_json())[:16]}"
@@ -175,7 +182,8 @@ def train_bundle(
         progress("last fit", 1, 1)
     bundle = _bundle(study, models, final, findings, evidence, fingerprints)
     report = _report(study, models, final, bundle, findings, evidence)
-    return TrainingResult(bundle, replace(report, selection=selection), findings.verdict)
+    report = replace(report, selection=selection, findings=found, remarks=tuple(found.lines(params)))
+    return TrainingResult(bundle, report, findings.verdict)
 
 
 @dataclass(frozen=True)
@@ -189,6 +197,7 @@ class _Findings:
     forecast_error: ForecastError
     preferences: dict[str, judging.PreferenceQuality]
     policies: tuple[PolicyValue, ...]
+    insight: Insight
     verdict: Verdict
 
 
@@ -210,7 +219,9 @@ def _judge(
     parts = {name: study.judging_part(each) for name, each in rows.items() if study.usable[each].any()}
     judged = {name: judging.judge_response(study, models, part, rates, logistic) for name, part in parts.items()}
     first = next(iter(parts))
-    intervals = _intervals(models, parts[first], judged[first], n_actions)
+    parts_held = (study.judging_part(split.choose), parts[first])
+    held = held_out(study, models, parts_held, (None, judged[first].predictors[CHALLENGER]))
+    intervals = fit_intervals(held, n_actions)
     error = fit_forecast_error([_held_out(models, part, judged[name]) for name, part in parts.items()])
     progress("judging", 2, 3)
     preferences = {}
@@ -218,17 +229,14 @@ def _judge(
         shares = judging.learned_shares(study, learn, head, propensity)
         if quality := judging.judge_preference(study, fitted, parts[first], head, propensity, shares):
             preferences[head] = quality
-    policies = judging.judge_policies(study, models, rows[first], evidence)
+    considered = judging.weigh_alternatives(study, models, rows[first])
+    policies = judging.judge_policies(study, considered, evidence)
+    curves = judging.judge_uplift(study, considered, evidence)
+    insight = gather_insight(study, models, first, parts[first], judged[first], curves)
     progress("judging", 3, 3)
     counts = {"learn": len(split.learn), "choose": len(split.choose)} | {name: len(each) for name, each in rows.items()}
     verdict = _verdict(study, parts[first], judged[first], champion)
-    return _Findings(counts, rates, judged, intervals, error, preferences, policies, verdict)
-
-
-def _intervals(models: Models, part: Part, judged: Judged, n_actions: int) -> Intervals:
-    stratum = mapped(part.table, models.history.stratum)
-    p = judged.predictors[CHALLENGER]
-    return fit_intervals(p, part.response, part.action, stratum, part.table.customer, n_actions)
+    return _Findings(counts, rates, judged, intervals, error, preferences, policies, insight, verdict)
 
 
 def _held_out(models: Models, part: Part, judged: Judged) -> HeldOut:
@@ -324,6 +332,7 @@ def _report(
     counts = np.bincount(decisions.spine.action, minlength=n_actions)
     responses = np.bincount(decisions.spine.action, weights=decisions.response, minlength=n_actions)
     bins = study.params.training.calibration_bins
+    trees = (models.response, final.response, final.contact, final.engagement)
     return TrainingReport(
         objective=study.params.objective,
         model_version=bundle.model_version,
@@ -337,16 +346,19 @@ def _report(
         evaluation={name: evaluate(judged, study.actions, bins) for name, judged in findings.judged.items()},
         preferences=findings.preferences,
         policies=findings.policies,
+        insight=findings.insight,
+        search=models.tried,
+        window=bundle.manifest.window,
         evidence=evidence,
         settings={
             **models.recipe.model_dump(),
             "trees": models.trees,
-            "trials": models.trials,
+            "trials": len(models.tried),
             "calibration": models.calibration.kind,
             "contact_trees": models.contact.trees,
             "engagement_trees": models.engagement.trees,
-            "undone_splits": final.response.undone_splits,
-            "fewest_customers": final.response.fewest_customers,
+            "undone_splits": sum(each.undone_splits for each in trees),
+            "fewest_customers": min(each.fewest_customers for each in trees if each.fewest_customers is not None),
             "seed": study.params.seed,
             "max_decisions": study.profile.max_decisions,
         },

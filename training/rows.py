@@ -1,12 +1,12 @@
 """Where training gets its rows from: columns of decisions, as the feature set computes them; keeps no matrix."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 
-from features.demographic import Customers, DemographicEncoder
+from features.demographic import Column, Customers, DemographicEncoder
 from features.events import Spine
 from features.grammar import Feature
 from features.matrix import FeatureSet
@@ -29,6 +29,14 @@ class RowSource(Protocol):
     @property
     def candidate(self) -> tuple[str, ...]:
         """Those that depend on the row's action or campaign."""
+
+    @property
+    def meanings(self) -> Mapping[str, str]:
+        """What each column says, in words."""
+
+    @property
+    def demographic(self) -> Sequence[Column]:
+        """Columns that tell groups of customers apart, and how they are read."""
 
     def matrix(self, spine: Spine) -> Matrix:
         """(n_rows, n_columns) of rows that ascend by (customer, as_of)."""
@@ -69,6 +77,16 @@ class FeatureRows:
     def candidate(self) -> tuple[str, ...]:
         """Those that depend on the row's action or campaign."""
         return self.features.candidate
+
+    @property
+    def meanings(self) -> Mapping[str, str]:
+        """What each column says, in words."""
+        return self.features.meanings
+
+    @property
+    def demographic(self) -> Sequence[Column]:
+        """Columns that tell groups of customers apart, and how they are read."""
+        return self.features.demographic.columns
 
     def matrix(self, spine: Spine) -> Matrix:
         """(n_rows, n_columns) of rows that ascend by (customer, as_of)."""

@@ -22,14 +22,23 @@ Told = Callable[[float, float], None]
 
 
 @dataclass(frozen=True)
+class Tried:
+    """A trial of a search: its parameters, its loss where it chose, nats a decision, and whether it was given up."""
+
+    parameters: dict[str, float]
+    loss: float
+    given_up: bool
+
+
+@dataclass(frozen=True)
 class Found:
-    """The winner: its recipe, its booster with the best number of trees, its loss where it chose, and trials run."""
+    """The winner: its recipe, its booster with the best number of trees, its loss where it chose, and all that ran."""
 
     recipe: Recipe
     booster: lgb.Booster
     trees: int
     loss: float
-    trials: int
+    tried: tuple[Tried, ...]
 
 
 @dataclass(frozen=True)
@@ -56,10 +65,11 @@ def search_recipe(task: Task, profile: Profile, storage: Path | None, study: str
     """
     data = dataset(task.learn, task.outcome, None, task.threads)
     watched = watched_dataset(data, task.choose, task.choose_outcome, None)
-    trials = 1
     recipe = Recipe(trees=profile.trees)
+    tried: tuple[Tried, ...] = ()
     if profile.trials > 1:
-        recipe, trials = _searched(task, data, watched, profile, storage, study, told)
+        recipe, tried = _searched(task, data, watched, profile, storage, study, told)
+    trials = max(1, len(tried))
 
     def grown(tree: int, _loss: float) -> None:
         told(trials - 1 + tree / recipe.trees, trials)
@@ -68,7 +78,8 @@ def search_recipe(task: Task, profile: Profile, storage: Path | None, study: str
         data, recipe, classes=1, watched=watched, seed=task.seed, threads=task.threads, after_tree=grown
     )
     told(trials, trials)
-    return Found(recipe, booster, trees, loss, trials)
+    alone = Tried(recipe.model_dump(exclude={"trees"}), loss, given_up=False)
+    return Found(recipe, booster, trees, loss, tried or (alone,))
 
 
 def _searched(
@@ -79,7 +90,7 @@ def _searched(
     storage: Path | None,
     name: str,
     told: Told,
-) -> tuple[Recipe, int]:
+) -> tuple[Recipe, tuple[Tried, ...]]:
     """The best recipe of an Optuna study that goes on where an earlier one of the same name stopped."""
     import optuna
 
@@ -123,8 +134,13 @@ def _searched(
     if done < profile.trials:
         left = None if deadline is None else max(1.0, deadline - time.monotonic())
         study.optimize(objective, n_trials=profile.trials - done, timeout=left)
-    best = study.best_trial.params
-    return Recipe(trees=profile.trees, **best), len(study.trials)
+    pruned = optuna.trial.TrialState.PRUNED
+    tried = tuple(
+        Tried(dict(each.params), min(each.intermediate_values.values()), each.state == pruned)
+        for each in study.get_trials(deepcopy=False, states=finished)
+        if each.intermediate_values
+    )
+    return Recipe(trees=profile.trees, **study.best_trial.params), tried
 
 
 def _suggested(trial: Any, trees: int) -> Recipe:

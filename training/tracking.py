@@ -21,6 +21,7 @@ from contract.params import Params
 from models.bundle import Bundle, load_bundle
 from models.champion import point_to, pointer_file
 from training.card import card_text
+from training.card_page import card_page
 from training.pipeline import TrainingResult
 
 if TYPE_CHECKING:
@@ -30,19 +31,21 @@ FOLDER: Final = ".channelwise"
 EXPERIMENT: Final = "channelwise"
 CHAMPION, CHALLENGER = "champion", "challenger"
 _PREVIOUS: Final = "channelwise.previous"
+CARD: Final = "card.html"
 _BUNDLE: Final = "bundle"
 _PREFIX: Final = "channelwise-"
 
 
 @dataclass(frozen=True)
 class Tracked:
-    """Where a training went: run, version, and its alias."""
+    """Where a training went: run, version and its alias, and the address of its card."""
 
     run_id: str
     name: str
     version: int
     alias: str
     registry: str
+    card: str
 
 
 def default_registry(folder: Path | None = None) -> str:
@@ -57,6 +60,8 @@ def registered_name(objective: str) -> str:
 
 def track(result: TrainingResult, folder: Path, params: Params, profile: str, registry: str | None) -> Tracked:
     """Logs a training whose bundle lies in `folder`, registers it, and moves the alias that its verdict names.
+
+    The model card is put into the folder, and logged with the bundle and beside it.
 
     Raises:
         UsageError: the registry cannot be reached.
@@ -77,7 +82,8 @@ def track(result: TrainingResult, folder: Path, params: Params, profile: str, re
             _crown(client, name, version, result.verdict.text)
         else:
             client.set_registered_model_alias(name, CHALLENGER, str(version))
-        return Tracked(run_id, name, version, alias, uri)
+        card = f"{client.get_run(run_id).info.artifact_uri}/{CARD}".removeprefix("file://")
+        return Tracked(run_id, name, version, alias, uri, card)
 
 
 def champion_bundle(registry: str | None, objective: str, threads: int = 1) -> Bundle | None:
@@ -203,8 +209,11 @@ def _log(
     items = [Param(_key(name), value[:6000]) for name, value in flat.items()]
     for start in range(0, len(items), 100):
         client.log_batch(run_id, params=items[start : start + 100])
+    page = card_page(report, params)
+    (folder / CARD).write_text(page, encoding="utf-8")
     client.log_artifacts(run_id, str(folder), _BUNDLE)
     client.log_text(run_id, card_text(report), "card.txt")
+    client.log_text(run_id, page, CARD)
     client.log_dict(run_id, report.as_json(), "report.json")
 
 

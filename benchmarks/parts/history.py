@@ -1,7 +1,7 @@
 """A synthetic history of any size for the benchmarks: raw columns, a sorted timeline and the decisions in it.
 
-Events per customer have a median of 42 and a tail up to 5,000; one event in ten is a decision. Written once a folder
-and size, and used again.
+Events per customer have a median of 42, unless said otherwise, and a tail up to 5,000; one event in ten is a decision.
+Written once a folder and size, and used again.
 """
 
 from collections.abc import Iterable, Iterator
@@ -25,6 +25,7 @@ from features.timeline import Timeline, open_timeline, write_manifest
 START_US = 19_000 * US_PER_DAY
 HISTORY_DAYS = 730
 CHUNK_CUSTOMERS = 50_000
+MEDIAN_EVENTS = 42
 CATEGORIES = tuple(f"category_{i}" for i in range(8))
 CLOCK = Clock(START_US, US_PER_SECOND)
 WINDOW = Window(START_US, START_US + HISTORY_DAYS * US_PER_DAY)
@@ -75,10 +76,15 @@ def synthetic_codes(params: Params) -> tuple[Codebook, npt.NDArray[np.float64]]:
 
 
 def synthetic_chunk(
-    rng: np.random.Generator, codebook: Codebook, weights: npt.NDArray[np.float64], first: int, customers: int
+    rng: np.random.Generator,
+    codebook: Codebook,
+    weights: npt.NDArray[np.float64],
+    first: int,
+    customers: int,
+    median_events: int = MEDIAN_EVENTS,
 ) -> Events:
     """Events of some customers, by customer and time, in whole seconds."""
-    counts = np.minimum(rng.lognormal(np.log(42), 0.55, customers).astype(np.int64), 5_000)
+    counts = np.minimum(rng.lognormal(np.log(median_events), 0.55, customers).astype(np.int64), 5_000)
     offsets = np.concatenate([[0], np.cumsum(counts)])
     seconds = rng.integers(0, HISTORY_DAYS * 86_400, size=offsets[-1])
     keys = np.sort((np.repeat(np.arange(customers), counts) << 32) + seconds)
@@ -128,17 +134,18 @@ def synthetic_timeline(folder: Path, customers: int, codebook: Codebook, batches
     return open_timeline(folder)
 
 
-def prepared(folder: Path, customers: int, params: Params) -> Work:
+def prepared(folder: Path, customers: int, params: Params, *, median_events: int = MEDIAN_EVENTS) -> Work:
     """The history of that many customers in the folder, made where it is not there."""
-    place = folder / f"history-{customers}"
+    few = "" if median_events == MEDIAN_EVENTS else f"-{median_events}"
+    place = folder / f"history-{customers}{few}"
     if not (place / "spine.npz").exists():
-        _make(place, customers, params)
+        _make(place, customers, params, median_events)
     with np.load(place / "spine.npz") as kept:
         spine = Spine(kept["customer"], kept["as_of_us"], kept["action"], kept["category"])
     return Work(place / "raw.parquet", open_timeline(place / "timeline"), spine)
 
 
-def _make(place: Path, customers: int, params: Params) -> None:
+def _make(place: Path, customers: int, params: Params, median_events: int) -> None:
     place.mkdir(parents=True, exist_ok=True)
     codebook, weights = synthetic_codes(params)
     rng = np.random.default_rng(0)
@@ -148,7 +155,8 @@ def _make(place: Path, customers: int, params: Params) -> None:
 
         def batches() -> Iterator[pa.RecordBatch]:
             for first in range(0, customers, CHUNK_CUSTOMERS):
-                events = synthetic_chunk(rng, codebook, weights, first, min(CHUNK_CUSTOMERS, customers - first))
+                some = min(CHUNK_CUSTOMERS, customers - first)
+                events = synthetic_chunk(rng, codebook, weights, first, some, median_events)
                 table = raw_table(events, codebook)
                 plain.write_table(table, row_group_size=1_000_000)
                 spines.append(decisions(events, codebook))

@@ -1,5 +1,6 @@
 """The main job from checked tables to a plan, as the demos run it: the steps of the commands, one after another."""
 
+import shutil
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +18,7 @@ from contract.params import Params
 from serving.limits import Limits
 from serving.plan import PlanOptions, make_plan
 from training.card import card_text
-from training.tracking import default_registry
+from training.tracking import CARD, default_registry
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,8 @@ def run_job(job: Job, params: Params, limits: Limits) -> Done:
     with progress_bars() as progress:
         training = run_train(TrainRequest(job.data, None, "quick", registry, quarantine), params, progress)
     text = card_text(training.result.report)
-    card = job.out / "card.txt"
-    card.write_text(text, encoding="utf-8")
+    card = job.out / CARD
+    shutil.copyfile(training.tracked.card, card)
     say(text)
     scores, plan = job.out / "scores.parquet", job.out / "plan.parquet"
     say(f"channelwise score --data {job.data} --audience {job.audience} --campaign {job.campaign_id} …")

@@ -17,8 +17,9 @@ from contract.intake import open_data
 from contract.loading import load_params
 from contract.params import Params
 from contract.progress import Progress
-from serving.allocation import allocate
+from serving.allocation import allocate, offers_of
 from serving.hashing import customer_hashes
+from serving.limit_table import limit_table
 from serving.limits import Limits, limits_of
 from simulation.config import RetailerConfig
 from simulation.retailer import write_retailer
@@ -75,11 +76,12 @@ def judge(world: World, scores: Path, plan: Path, limits: Limits, params: Params
     allowed = _eligible(scores, truth)
     gain = np.where(allowed, truth.gain_eur[:, 1:], -np.inf)
     cost = truth.cost_eur[None, 1:]
-    best = allocate(gain, cost, limits, customer_hashes(pa.array(truth.customer_ids)))
+    table, segment = limit_table(limits)
+    best = allocate(offers_of(gain, cost, segment), table, customer_hashes(pa.array(truth.customer_ids)))
     intake = open_data(world.folder, params, as_of=world.as_of, quarantine=None)
     values = {"channelwise": _value(truth, _planned(plan, truth))}
     for rule in RULES:
-        strengths = rule_strengths(intake, rule, list(truth.customer_ids), truth.channels)
+        strengths = rule_strengths(intake, params, rule, list(truth.customer_ids), truth.channels)
         values[rule] = _value(truth, fill(strengths, allowed, truth.cost_eur[1:], limits))
     for index, channel in enumerate(truth.channels):
         only = np.where(np.arange(len(truth.channels)) == index, 1.0, 0.0) * np.ones_like(gain)

@@ -1,7 +1,8 @@
 """The rules of thumb that a plan must beat: who gets which channel by what was visible before; learns nothing.
 
 Each rule is a channel preference with a strength for every customer and channel, filled strongest first until a limit
-is reached. All read the interactions before as-of only, and obey the same eligibility and limits as the plan.
+is reached. All read the interactions before as-of only, those that customers allow to be used and without opens by
+machine, and obey the same eligibility and limits as the plan.
 """
 
 from collections.abc import Sequence
@@ -12,6 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from contract.intake import Intake
+from contract.params import Params
+from features.engines import Window
+from features.machine_opens import BY_PEOPLE, find_machine_opens
+from features.permission import permit
+from features.timeline import kept_window
 from serving.limits import Limits
 
 Matrix = npt.NDArray[np.float64]
@@ -24,24 +30,28 @@ RULES: Final[dict[str, str]] = {
 }
 
 
-def rule_strengths(intake: Intake, rule: str, customers: Sequence[str], channels: Sequence[str]) -> Matrix:
+def rule_strengths(
+    intake: Intake, params: Params, rule: str, customers: Sequence[str], channels: Sequence[str]
+) -> Matrix:
     """Strength of `rule` per customer and channel, (n_customers, n_channels); 0 where nothing was seen."""
     wanted = {name: index for index, name in enumerate(channels)}
     position = {customer: index for index, customer in enumerate(customers)}
     strengths = np.zeros((len(customers), len(channels)))
-    for customer, channel, strength in _rows(intake.connection, RULES[rule], intake):
+    window = kept_window(intake.as_of, params)
+    permit(intake.connection, window.until_us)
+    find_machine_opens(intake.connection, window, params)
+    for customer, channel, strength in _rows(intake.connection, RULES[rule], window):
         if channel in wanted and customer in position:
             strengths[position[customer], wanted[channel]] = strength or 0.0
     return strengths
 
 
-def _rows(connection: duckdb.DuckDBPyConnection, measure: str, intake: Intake) -> list[tuple[str, str, float | None]]:
+def _rows(connection: duckdb.DuckDBPyConnection, measure: str, window: Window) -> list[tuple[str, str, float | None]]:
     query = f"""
-        SELECT customer_id, channel, {measure} FROM interactions
-        WHERE occurred_at < $as_of::TIMESTAMPTZ::TIMESTAMP AND channel IS NOT NULL
+        SELECT customer_id, channel, {measure} FROM {BY_PEOPLE} WHERE {window.sql} AND channel IS NOT NULL
         GROUP BY customer_id, channel
     """  # noqa: S608  the measure is one of RULES
-    return connection.execute(query, {"as_of": intake.as_of}).fetchall()
+    return connection.execute(query).fetchall()
 
 
 def fill(strengths: Matrix, allowed: npt.NDArray[np.bool_], unit_costs: Matrix, limits: Limits) -> Actions:

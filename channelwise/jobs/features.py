@@ -62,11 +62,23 @@ def engine_called(name: str, params: Params) -> Iterator[EngineMaker]:
 
 
 @contextmanager
-def timeline_of(intake: Intake, params: Params, progress: Progress, codebook: Codebook | None) -> Iterator[Timeline]:
-    """The timeline of an intake in a folder that goes when the job ends; its codes continue the codebook, if given."""
+def timeline_of(
+    intake: Intake,
+    params: Params,
+    progress: Progress,
+    codebook: Codebook | None,
+    *,
+    engine: EngineMaker = DuckdbEngine,
+    beside: str | None = None,
+) -> Iterator[Timeline]:
+    """The timeline of an intake in a folder that goes when the job ends; its codes continue the codebook, if given.
+
+    beside: where that folder is made, the temporary folder by default.
+    """
     compiled(progress, prepare)
-    with tempfile.TemporaryDirectory(prefix="channelwise-") as folder:
-        yield build_timeline(intake, params, Path(folder) / TIMELINE, codebook=codebook, progress=progress)
+    with tempfile.TemporaryDirectory(prefix="channelwise-", dir=beside) as folder:
+        target = Path(folder).resolve() / TIMELINE
+        yield build_timeline(intake, params, target, codebook=codebook, progress=progress, engine=engine)
 
 
 def run_features(request: FeaturesRequest, params: Params, progress: Progress, *, now: datetime | None = None) -> int:

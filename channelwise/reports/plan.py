@@ -10,11 +10,28 @@ MOST_REASONS = 5
 
 
 def show_plan(result: PlanResult) -> None:
-    """The answer in a sentence, channels, limits with use and price, plain rules beside it, moves, who is left out."""
+    """Of each campaign what it brings, beside plain rules, and who is left out; then the limits of all."""
+    for report in result.reports:
+        if len(result.reports) > 1:
+            say(f"\nCampaign {report.campaign_id}")
+        _show_campaign(report)
     report = result.report
+    _show_limits(report)
+    say(
+        f"Certified: the planned part is worth {report.value_eur:,.2f} EUR net, and no plan within the limits is worth "
+        f"more than {report.bound_eur:,.2f} EUR (gap {report.gap:.4%}, {report.method})."
+    )
+    for line in dict.fromkeys(line for each in result.reports for line in each.warnings):
+        warn(line)
+    say(f"Plan: {result.plan}\nPropensities: {result.propensities}")
+    say(f"Report: {result.report_file}\nPrices: {result.prices}")
+    if result.page is not None:
+        say(f"Page: {result.page} – open it in a browser: curve of the budget, comparison, intervals, glossary")
+
+
+def _show_campaign(report: PlanReport) -> None:
     _say_answer(report)
     _show_channels(report)
-    _show_limits(report)
     _show_baselines(report)
     _show_moves(report)
     excluded = [(reason, f"{count:,}") for reason, count in list(report.excluded.items())[:MOST_REASONS]]
@@ -24,15 +41,6 @@ def show_plan(result: PlanResult) -> None:
         show_table(title, ("reason", "customers"), excluded)
     if report.eligibility is not None:
         show_refusals(report.eligibility)
-    say(
-        f"Certified: the planned part is worth {report.value_eur:,.2f} EUR net, and no plan within the limits is worth "
-        f"more than {report.bound_eur:,.2f} EUR (gap {report.gap:.4%}, {report.method})."
-    )
-    for line in report.warnings:
-        warn(line)
-    say(f"Plan: {result.plan}\nPropensities: {result.propensities}\nReport: {result.report_file}")
-    if result.page is not None:
-        say(f"Page: {result.page} – open it in a browser: curve of the budget, comparison, intervals, glossary")
 
 
 def _say_answer(report: PlanReport) -> None:
@@ -62,10 +70,8 @@ def _outcome_row(name: str, each: Outcome) -> tuple[str, ...]:
 
 
 def _show_limits(report: PlanReport) -> None:
-    rows = [
-        (f"{each.kind} {each.channel or ''}".strip(), f"{each.limit:,.0f}", f"{each.used:,.2f}", each.text())
-        for each in report.limits
-    ]
+    """Those of the whole plan: of every channel, group and campaign."""
+    rows = [(each.name, f"{each.limit:,.0f}", f"{each.used:,.2f}", each.text) for each in report.joint.limits]
     if rows:
         show_table("Limits", ("limit", "allowed", "used", "price"), rows)
 

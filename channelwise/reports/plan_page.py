@@ -6,9 +6,10 @@ import numpy as np
 
 from pages.page import Markup, eur, percent, render, whole
 from pages.plots import Axis, Bar, Mark, bars, curve, intervals, matrix, shares
-from serving.exploration import EXPLORE, HOLDOUT, INELIGIBLE, PLAN, ROLES
 from serving.forecast import Estimate, Forecast, Outcome
-from serving.plan_report import LimitUse, PlanReport
+from serving.limit_figures import LimitFigure
+from serving.plan_report import PlanReport
+from serving.roles import EXPLORE, HOLDOUT, INELIGIBLE, PLAN, ROLES
 
 Rows = list[tuple[str, ...]]
 
@@ -17,34 +18,52 @@ WHOLE_FROM_EUR = 100
 UNKNOWN = "–"
 
 
-def plan_page(report: PlanReport) -> str:
-    """The page's text; loads nothing from elsewhere."""
-    campaign = f"“{report.campaign_id}”" if report.campaign_id else "without a campaign"
+def plan_page(reports: Sequence[PlanReport]) -> str:
+    """The page's text; loads nothing from elsewhere. What several campaigns share stands before each of them."""
+    first = reports[0]
+    names = [f"“{each.campaign_id}”" if each.campaign_id else "without a campaign" for each in reports]
     return render(
         "plan.html.j2",
-        title=f"Plan for campaign {campaign}",
-        report=report,
-        net=report.forecast.net_eur,
-        level=percent(report.interval, 0),
-        key=_key_figures(report),
-        compared=_compared(report),
-        baselines_plot=_baselines_plot(report),
-        baselines_rows=_baselines_rows(report),
-        mix_plot=_mix_plot(report),
-        channel_rows=_channel_rows(report),
-        limits_plot=_limits_plot(report.limits),
-        prices=[(_limit_name(each), each.text()) for each in report.limits],
-        budget_plot=_budget_plot(report),
+        title=f"Plan for campaign{'s' if len(reports) > 1 else ''} {', '.join(names)}",
+        joint=first.joint,
+        first=first,
+        level=percent(first.interval, 0),
+        net_eur=sum(each.net_eur for each in reports),
+        warnings=list(dict.fromkeys(line for each in reports for line in each.warnings)),
+        assumptions=list(
+            dict.fromkeys(line for each in reports for line in (*each.assumptions, *each.joint.assumptions))
+        ),
+        limits_plot=_limits_plot(first.joint.limits),
+        prices=[(each.name, each.text) for each in first.joint.limits],
+        budget_plot=_budget_plot(first),
         budget_rows=[
-            (money(each.budget_eur), money(each.net_eur), f"{each.price:,.2f} EUR") for each in report.frontier.points
+            (money(each.budget_eur), money(each.net_eur), f"{each.price:,.2f} EUR") for each in first.frontier.points
         ],
-        moves_plot=_moves_plot(report),
-        reasons_plot=_reasons_plot(report.moves.reasons if report.moves else {}, "moved"),
-        roles_plot=_roles_plot(report),
-        excluded_plot=_reasons_plot(report.excluded, "may not be contacted"),
-        more_reasons=max(0, len(report.excluded) - MOST_REASONS),
-        evidence_plot=_evidence_plot(report),
+        campaigns=[_campaign(each, names[at], at, len(reports) > 1) for at, each in enumerate(reports)],
     )
+
+
+def _campaign(report: PlanReport, name: str, number: int, several: bool) -> dict[str, object]:
+    """What the page says of one campaign; `mark` tells its sections from those of others, `of` its plots."""
+    of = f"{name}: " if several else ""
+    return {
+        "name": name,
+        "mark": f"-{number + 1}" if number else "",
+        "report": report,
+        "net": report.forecast.net_eur,
+        "key": _key_figures(report),
+        "compared": _compared(report),
+        "baselines_plot": _baselines_plot(report, of),
+        "baselines_rows": _baselines_rows(report),
+        "mix_plot": _mix_plot(report, of),
+        "channel_rows": _channel_rows(report),
+        "moves_plot": _moves_plot(report, of),
+        "reasons_plot": _reasons_plot(report.moves.reasons if report.moves else {}, "moved", of),
+        "roles_plot": _roles_plot(report, of),
+        "excluded_plot": _reasons_plot(report.excluded, "may not be contacted", of),
+        "more_reasons": max(0, len(report.excluded) - MOST_REASONS),
+        "evidence_plot": _evidence_plot(report, of),
+    }
 
 
 def money(value: float) -> str:
@@ -71,7 +90,7 @@ def _key_figures(report: PlanReport) -> Rows:
     opt_outs = found.opt_outs
     return [
         (money(report.net_eur), f"net of cost, beyond no contact; {level} interval {span(found.net_eur)}"),
-        (whole(report.contacts), f"contacts to {whole(report.customers)} customers, at most one each"),
+        (whole(report.contacts), f"contacts to {whole(report.customers)} customers, at most {_most(report)} each"),
         (money(report.cost_eur), "for all contacts"),
         (
             whole(found.incremental_responses.mean),
@@ -83,6 +102,11 @@ def _key_figures(report: PlanReport) -> Rows:
         ),
         (_gap(report.gap), "at most below the best plan there is under these limits, by the same scores"),
     ]
+
+
+def _most(report: PlanReport) -> str:
+    most = report.joint.contacts_per_customer
+    return "one" if most == 1 else str(most)
 
 
 def _share(share: float) -> str:
@@ -108,10 +132,10 @@ def _compared(report: PlanReport) -> str:
     return f"The best of the plain rules under the same limits, “{name}”, would earn {money(more)} less."
 
 
-def _baselines_plot(report: PlanReport) -> Markup:
+def _baselines_plot(report: PlanReport, of: str) -> Markup:
     rows = [_net_bar("this plan", report.forecast, ours=True)]
     rows += [_net_bar(name, each, ours=False) for name, each in _ordered(report.baselines)]
-    words = "Net of cost with interval: " + "; ".join(f"{row.name} {row.text}" for row in rows)
+    words = f"{of}Net of cost with interval: " + "; ".join(f"{row.name} {row.text}" for row in rows)
     return intervals(rows, words, "Margin brought, net of cost, EUR")
 
 
@@ -142,13 +166,13 @@ def _cells(each: Outcome) -> tuple[str, ...]:
     )
 
 
-def _mix_plot(report: PlanReport) -> Markup:
+def _mix_plot(report: PlanReport, of: str) -> Markup:
     total = max(1, report.contacts)
     rows = [
         Bar(name, float(count), f"{whole(count)} ({_share(count / total)})", ours=count > 0)
         for name, count in report.mix.items()
     ]
-    return bars(rows, "Contacts by channel: " + "; ".join(f"{row.name} {row.text}" for row in rows))
+    return bars(rows, f"{of}Contacts by channel: " + "; ".join(f"{row.name} {row.text}" for row in rows))
 
 
 def _channel_rows(report: PlanReport) -> Rows:
@@ -156,11 +180,7 @@ def _channel_rows(report: PlanReport) -> Rows:
     return [*((name, *_cells(each)) for name, each in parts), ("in all", *_cells(report.forecast))]
 
 
-def _limit_name(each: LimitUse) -> str:
-    return f"{each.kind} {each.channel}" if each.channel else each.kind
-
-
-def _limits_plot(limits: Sequence[LimitUse]) -> Markup | None:
+def _limits_plot(limits: Sequence[LimitFigure]) -> Markup | None:
     if not limits:
         return None
     rows = []
@@ -169,7 +189,7 @@ def _limits_plot(limits: Sequence[LimitUse]) -> Markup | None:
         share = each.used / each.limit if each.limit > 0 else 1.0
         least = "at least " if each.kind == "minimum" else ""
         text = f"{each.used:,.0f} of {least}{each.limit:,.0f}{unit}"
-        rows.append(Bar(_limit_name(each), min(share, 1.5), text, full=1.0, ours=each.price_eur > 0))
+        rows.append(Bar(each.name, min(share, 1.5), text, full=1.0, ours=each.binds))
     words = "Use of limits: " + "; ".join(f"{row.name} {row.text}" for row in rows)
     return bars(rows, words)
 
@@ -179,7 +199,7 @@ def _budget_plot(report: PlanReport) -> Markup | None:
     if not found.points:
         return None
     x, y = [each.budget_eur for each in found.points], [each.net_eur for each in found.points]
-    budget = next((each for each in report.limits if each.kind == "budget"), None)
+    budget = next((each for each in report.joint.limits if each.name == "budget"), None)
     here = budget.limit if budget is not None else found.enough_eur
     own = float(np.interp(here, x, y))
     price = budget.price_eur if budget is not None else 0.0
@@ -189,7 +209,7 @@ def _budget_plot(report: PlanReport) -> Markup | None:
     return curve(x, y, [Mark(here, own, text)], words, Axis("Budget, EUR", "Net of cost, EUR"))
 
 
-def _moves_plot(report: PlanReport) -> Markup | None:
+def _moves_plot(report: PlanReport, of: str) -> Markup | None:
     found = report.moves
     if found is None:
         return None
@@ -203,18 +223,18 @@ def _moves_plot(report: PlanReport) -> Markup | None:
         for column in range(len(found.now))
         if counts[row, column] and names[row] != found.now[column]
     ]
-    words = "Customers by channel in the last plan and now; moved: " + ("; ".join(flows) or "nobody")
+    words = f"{of}Customers by channel in the last plan and now; moved: " + ("; ".join(flows) or "nobody")
     return matrix(names, found.now, counts, words, Axis("in this plan", "in the last plan"))
 
 
-def _reasons_plot(reasons: dict[str, int], what: str) -> Markup | None:
+def _reasons_plot(reasons: dict[str, int], what: str, of: str) -> Markup | None:
     if not reasons:
         return None
     rows = [Bar(name, float(count), whole(count)) for name, count in list(reasons.items())[:MOST_REASONS]]
-    return bars(rows, f"Customers who {what}, by reason: " + "; ".join(f"{row.name} {row.text}" for row in rows))
+    return bars(rows, f"{of}Customers who {what}, by reason: " + "; ".join(f"{row.name} {row.text}" for row in rows))
 
 
-def _roles_plot(report: PlanReport) -> Markup:
+def _roles_plot(report: PlanReport, of: str) -> Markup:
     roles, contacted = report.roles, report.contacted
     plan, explore, holdout, ineligible = (ROLES[code] for code in (PLAN, EXPLORE, HOLDOUT, INELIGIBLE))
     parts = {
@@ -231,12 +251,14 @@ def _roles_plot(report: PlanReport) -> Markup:
         Bar(name, float(count), f"{whole(count)} ({_share(count / total)})", ours=name.startswith("contacted"))
         for name, count in parts.items()
     ]
-    return bars(rows, "Customers: " + "; ".join(f"{row.name} {row.text}" for row in rows))
+    return bars(rows, f"{of}Customers: " + "; ".join(f"{row.name} {row.text}" for row in rows))
 
 
-def _evidence_plot(report: PlanReport) -> Markup | None:
+def _evidence_plot(report: PlanReport, of: str) -> Markup | None:
     if not report.evidence_share:
         return None
     parts = sorted(report.evidence_share.items(), key=lambda each: -each[1])
-    words = "Share of the expected margin by evidence: " + "; ".join(f"{name} {share:.0%}" for name, share in parts)
+    words = f"{of}Share of the expected margin by evidence: " + "; ".join(
+        f"{name} {share:.0%}" for name, share in parts
+    )
     return shares(parts, words)

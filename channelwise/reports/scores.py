@@ -14,12 +14,27 @@ def show_scores(summary: ScoreSummary) -> None:
         for each in summary.evidence
         if each.action != "none"
     ]
-    title = f"{summary.customers:,} customers scored by {summary.model_version}"
+    counts = summary.counts
+    title = f"{counts.customers:,} customers scored by {summary.model_version}"
     show_table(title, ("channel", "eligible", "evidence", "because"), rows)
-    if summary.unknown:
-        say(f"{summary.unknown:,} customers are in no table: scored as newcomers of whom nothing is known.")
-    if summary.no_history:
-        say(f"{summary.no_history:,} customers have no history: scored from what else is known of them.")
+    if counts.unknown:
+        say(f"{counts.unknown:,} customers are in no table: scored as newcomers of whom nothing is known.")
+    if counts.no_history:
+        say(f"{counts.no_history:,} customers have no history: scored from what else is known of them.")
+    if counts.kept:
+        say(f"{counts.kept:,} customers had been scored by a run that was stopped: checked and kept.")
     show_refusals(summary.refusals)
-    say(f"Scores: {summary.outputs.scores}\nEngagement preferences: {summary.outputs.engagement}")
+    _show_cost(summary)
+    say(str(summary.outputs))
     say(f"Eligibility: {summary.eligibility.rows}")
+    if summary.explanations is not None:
+        say(f"Reasons: {summary.explanations}")
+
+
+def _show_cost(summary: ScoreSummary) -> None:
+    """Rows per second and core, and where the time went, once the timeline was there."""
+    cost, rows = summary.cost, (summary.counts.customers - summary.counts.kept) * len(summary.eligible)
+    total = sum(cost.stages.values())
+    if rows and total > 0:
+        shares = ", ".join(f"{name} {seconds / total:.0%}" for name, seconds in sorted(cost.stages.items()))
+        say(f"{rows:,} rows in {cost.wall_s:.1f} s, {rows / total:,.0f} rows a second and core: {shares}.")

@@ -36,7 +36,7 @@ def demo(
     say(
         f"""
 What to look at next
-  {folder / "card.txt"}      what was learned, how well, and what it cannot say
+  {folder / "card.html"}     the model card: what was learned, how well, and what it cannot say
   {folder / "plan.html"}     the plan as a page: forecast, limits and their price, budget, who is left out
   {folder / "plan.parquet"}  whom to contact, on which channel, at what worth, with which probability
   {folder / "data"}          the input tables: the form that your own data takes

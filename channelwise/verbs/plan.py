@@ -10,7 +10,10 @@ from channelwise.options import Assignments, ParamsFiles, read_limits, read_para
 
 
 def plan(
-    scores: Annotated[Path, typer.Option("--scores", metavar="FILE", help="What `channelwise score` wrote.")],
+    scores: Annotated[
+        list[Path],
+        typer.Option("--scores", metavar="FILE", help="What `channelwise score` wrote; once per campaign."),
+    ],
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The plan, .parquet or .csv.")],
     budget: Annotated[
         float | None, typer.Option("--budget", metavar="EUR", help="Cost of all contacts at most.")
@@ -21,24 +24,35 @@ def plan(
     minimum: Annotated[
         list[str] | None, typer.Option("--minimum", metavar="CHANNEL=N", help="Contacts at least; may be repeated.")
     ] = None,
+    groups: Annotated[
+        Path | None,
+        typer.Option(
+            "--groups", metavar="FILE", help="customer_id and the columns that planning.limits names, Parquet or CSV."
+        ),
+    ] = None,
+    prices: Annotated[
+        Path | None,
+        typer.Option("--prices", metavar="FILE", help="NAME.prices.json of an earlier plan, to start from."),
+    ] = None,
     last_plan: Annotated[
         Path | None, typer.Option("--last-plan", metavar="FILE", help="An earlier plan; says who moved since, and why.")
     ] = None,
     params: ParamsFiles = None,
     assignments: Assignments = None,
 ) -> None:
-    """Choose a channel, or none, for each customer of a scores file.
+    """Choose a channel, or none, for each customer of a scores file, or of several campaigns' that compete for them.
 
     Example: channelwise plan --scores scores.parquet --out plan.parquet --budget 500 --capacity phone=100
     """
     from channelwise.reports.plan import show_plan
     from channelwise.reports.plan_page import plan_page
     from serving.limits import limits_of
-    from serving.plan import PlanOptions, make_plan
+    from serving.plan import PlanOptions, Request, make_plan
 
     settings = read_params(params, assignments)
     capacities, minimums = read_limits("--capacity", capacity), read_limits("--minimum", minimum)
     limits = limits_of(settings, budget, capacities, minimums)
     with progress_bars() as progress:
-        result = make_plan(scores, out, settings, limits, PlanOptions(progress, last_plan, plan_page))
+        request = Request(tuple(scores), groups, prices)
+        result = make_plan(request, out, settings, limits, PlanOptions(progress, last_plan, plan_page))
     show_plan(result)

@@ -27,11 +27,19 @@ def score(
     as_of: Annotated[
         str, typer.Option("--as-of", metavar="TIME", help="The moment of the send, ISO 8601; only the past is known.")
     ],
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The scores, .parquet or .csv.")],
+    out: Annotated[
+        str,
+        typer.Option("--out", metavar="FILE", help="The scores, .parquet, .csv or .duckdb; or postgresql://…"),
+    ],
     model: Annotated[
         Path | None, typer.Option("--model", metavar="DIR", help="A bundle's folder, instead of the champion.")
     ] = None,
+    explain: Annotated[
+        int,
+        typer.Option("--explain", metavar="N", min=0, help="Also write the N strongest reasons for each score."),
+    ] = 0,
     registry: Registry = None,
+    engine: Annotated[str, typer.Option("--engine", help="What sorts and scores: duckdb or spark.")] = "duckdb",
     planned: Annotated[
         list[Path] | None,
         typer.Option(
@@ -56,7 +64,16 @@ def score(
 
     settings = read_params(params, assignments)
     request = ScoreRequest(
-        read_data(data), audience, campaign, read_time(as_of), out, quarantine, tuple(planned or ()), all_reasons
+        read_data(data),
+        audience,
+        campaign,
+        read_time(as_of),
+        read_data(out),
+        quarantine,
+        tuple(planned or ()),
+        all_reasons,
+        explain,
+        engine,
     )
     with progress_bars() as progress:
         summary = run_score(request, serving_bundle(model, registry, settings), settings, progress, now=now())

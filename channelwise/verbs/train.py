@@ -57,4 +57,5 @@ def train(
     warn_of_quarantine(summary.report)
     say(card_text(summary.result.report))
     tracked = summary.tracked
+    say(f"Model card, to be opened in a browser: {tracked.card}")
     say(f"{tracked.name} version {tracked.version} is the {tracked.alias}; run {tracked.run_id} in {tracked.registry}")

@@ -40,7 +40,7 @@ from serving.http.messages import (
 from serving.http.rendering import scores_of
 from serving.http.routes import Call
 from serving.live import LiveModel, Shop
-from serving.scores import Predictions
+from serving.scores import NOT_PROFILED, Predictions, marked
 
 PIECE: Final = 8
 """Customers scored before others get their turn."""
@@ -98,7 +98,8 @@ class Service:
         for ids in _pieces([each if isinstance(each, str) else each.customer_id for each in request.customers]):
             histories = [model.history(each) for each in ids]
             predictions = model.predict(ids, histories, now, campaign)
-            access = self.rule.access(np.array(ids, dtype=object))
+            refusing = np.array([model.knows(each) and not model.use(each).profiling for each in ids])
+            access = marked(self.rule.access(np.array(ids, dtype=object)), refusing, NOT_PROFILED)
             known = [model.knows(each) or history != EMPTY for each, history in zip(ids, histories, strict=True)]
             found += scores_of(model.bundle, ids, known, predictions, access, self._costs)
             yield

@@ -1,12 +1,13 @@
 """A small log of decisions with a known truth, as training sees it: columns, labels and propensities."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import expit, softmax
 
 from contract.params import Params
+from features.demographic import Column
 from features.events import US_PER_DAY, Spine
 from features.grammar import Feature
 from features.spine import Decisions
@@ -36,6 +37,14 @@ class SyntheticLog(RowSource):
     @property
     def candidate(self) -> tuple[str, ...]:
         return tuple(name for name in ("candidate_taste", "action", "campaign_category") if name in self.kept)
+
+    @property
+    def meanings(self) -> Mapping[str, str]:
+        return {"taste": "How much the customer likes the first channel."}
+
+    @property
+    def demographic(self) -> Sequence[Column]:
+        return (Column("taste", "number"),)
 
     def matrix(self, spine: Spine) -> Matrix:
         about = self.about[spine.customer]

@@ -88,7 +88,7 @@ def test_a_training_refuses_the_causal_claim_since_channel_and_calendar_are_conf
     for channel in ("telephone", "cellular"):
         assert evidence[channel].verdict == "associational"
         assert "confounded with the calendar" in evidence[channel].reason
-    assert all(policy.snips is None and policy.refused for policy in bank.result.report.policies)
+    assert all(not policy.estimates and policy.refused for policy in bank.result.report.policies)
 
 
 def test_a_training_is_judged_on_later_calls(bank):

@@ -11,6 +11,7 @@ from features.spine import decision_spine
 from features.timeline import build_timeline
 from tests.adapters.hillstrom import COST_EUR, write_hillstrom
 from training.pipeline import train
+from training.policy_value import SNIPS
 
 PUBLISHED = {
     "mens_email": (21_307, "18.276", "1.253", "1.4226"),
@@ -94,7 +95,7 @@ def test_a_training_knows_that_every_action_was_randomised(result):
 
 
 def test_the_value_of_a_policy_is_that_of_its_arm(result):
-    values = {each.name: each.snips for each in result.report.policies}
+    values = {each.name: each.estimates[SNIPS] for each in result.report.policies}
     policies = {
         "nobody": ("none", 0.0),
         "all on mens_email": ("mens_email", COST_EUR),

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import expit
 
 from contract.intake import open_data
 from contract.loading import load_params
@@ -14,6 +15,7 @@ from serving.eligibility import Eligibility
 from simulation.config import RetailerConfig
 from simulation.retailer import write_retailer
 from tests.adapters.command_line import run_command
+from training.tracking import champion_bundle
 
 PARAMS = load_params()
 SCORE_COLUMNS = """
@@ -72,6 +74,28 @@ def test_score_writes_the_contracts_columns_for_everybody(shop):
     assert list(table.columns) == SCORE_COLUMNS.split()
     assert len(table) == 2_001 * len(PARAMS.outbound)
     assert "1 customers are in no table" in ran.out
+
+
+def test_reasons_add_up_to_the_scores_that_they_explain(shop, scores):
+    few = shop.data.parent / "few.csv"
+    ids = [STRANGER, *scores["customer_id"].unique()[:40]]
+    pd.DataFrame({"customer_id": ids}).to_csv(few, index=False)
+    out = shop.data.parent / "explained.csv"
+    words = ("--audience", few, *shop.words[:2], *shop.words[4:])
+    ran = run_command("score", *words, "--out", out, "--explain", "3", "--registry", shop.registry)
+    assert ran.code == 0, ran.err
+    assert "explained.explanations.csv" in ran.out
+    reasons = pd.read_csv(shop.data.parent / "explained.explanations.csv")
+    assert (reasons.groupby(["customer_id", "channel"])["rank"].agg(list).map(tuple) == (0, 1, 2, 3, 4)).all()
+    assert reasons["words"].notna().all()
+    np.testing.assert_allclose(reasons["odds_factor"], np.exp(reasons["contribution"]))
+    bundle = champion_bundle(shop.registry, "sell")
+    assert bundle is not None
+    raw = reasons.groupby(["customer_id", "channel"])["contribution"].sum()
+    expected = pd.read_csv(out).set_index(["customer_id", "channel"])["response"].dropna()
+    response = bundle.manifest.response_calibration.apply(expit(raw.to_numpy()))
+    np.testing.assert_allclose(response, expected.loc[raw.index].to_numpy(), rtol=0, atol=1e-9)
+    assert len(expected) == len(raw)
 
 
 def test_preferences_sum_to_one_and_lie_on_open_channels(scores):

@@ -1,11 +1,7 @@
 import json
-from datetime import UTC, datetime
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.csv as pa_csv
-import pyarrow.parquet as pq
 import pytest
 
 from channelwise.reports.plan_page import plan_page
@@ -13,53 +9,7 @@ from contract.errors import DataError, RefusedError, UsageError
 from contract.loading import load_params
 from serving.limits import limits_of
 from serving.plan import PlanOptions, make_plan
-from serving.scores import SCORE_SCHEMA
-
-CHANNELS = ("email", "sms", "push", "phone", "mail", "social")
-COST = np.array([0.002, 0.06, 0.0005, 2.5, 0.85, 0.03])
-AS_OF = datetime(2026, 6, 1, tzinfo=UTC)
-
-
-def score_frame(n=400, seed=0):
-    """Scores of n customers as a table of `SCORE_SCHEMA`'s columns, rows by customer and channel."""
-    rng = np.random.default_rng(seed)
-    k = len(CHANNELS)
-    eligible = rng.random((n, k)) < 0.8
-    eligible[:3] = False
-    uplift = rng.gamma(1.0, 0.02, (n, k)) * np.linspace(0.5, 3, k)
-    alone = rng.uniform(0.01, 0.1, n)
-    return pd.DataFrame(
-        {
-            "customer_id": np.repeat([f"{row:05d}" for row in range(n)], k),
-            "channel": np.tile(CHANNELS, n),
-            "preference": rng.dirichlet(np.ones(k), n).ravel(),
-            "preference_rank": np.tile(np.arange(1, k + 1), n),
-            "response": (alone[:, None] + uplift).ravel(),
-            "response_lower": 0.0,
-            "response_upper": 1.0,
-            "response_no_contact": np.repeat(alone, k),
-            "uplift": uplift.ravel(),
-            "uplift_lower": (uplift - 0.01).ravel(),
-            "uplift_upper": (uplift + 0.01).ravel(),
-            "expected_value": (uplift * 30).ravel(),
-            "cost": np.tile(COST, n),
-            "eligible": eligible.ravel(),
-            "reason": [None if each else "consent withdrawn" for each in eligible.ravel()],
-            "evidence": "randomised",
-            "campaign_id": "spring",
-            "model_version": "7",
-        }
-    )
-
-
-def written(frame, path):
-    columns = {name: pa.array(frame[name].tolist(), from_pandas=True) for name in frame.columns}
-    columns["as_of"] = pa.array([AS_OF] * len(frame))
-    table = pa.table({name: columns[name] for name in SCORE_SCHEMA.names if name in columns}).cast(
-        pa.schema([field for field in SCORE_SCHEMA if field.name in columns])
-    )
-    pq.write_table(table, path) if path.suffix == ".parquet" else pa_csv.write_csv(table, path)
-    return path
+from tests.adapters.plan_scores import AS_OF, score_frame, written
 
 
 @pytest.fixture
@@ -259,7 +209,7 @@ def test_the_page_is_written_with_the_plan_and_tells_what_changed_since_the_last
     result = make_plan(tmp_path / "scores.parquet", tmp_path / "second.parquet", params, limits, options)
     assert result.page is not None
     assert result.page == tmp_path / "second.html"
-    assert result.page.read_text(encoding="utf-8") == plan_page(result.report)
+    assert result.page.read_text(encoding="utf-8") == plan_page(result.reports)
     before, after = pd.read_csv(first.plan), pd.read_parquet(result.plan)
     moved = int((before.channel.fillna("") != after.channel.fillna("")).sum())
     assert moved > 0

@@ -1,6 +1,7 @@
 """Training from decisions to a registered champion, on a log whose truth is known; MLflow on SQLite, in a folder."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -8,10 +9,15 @@ import pytest
 
 from contract.errors import DataError, RefusedError, UsageError
 from contract.loading import load_params
-from models.bundle import load_bundle
+from models.bundle import CONTACT, ENGAGEMENT, RESPONSE, load_bundle
+from models.leaves import customers_per_leaf
+from models.tables import Table
 from tests.adapters.synthetic_log import synthetic_log, true_response
 from training.card import card_text
+from training.card_page import card_page
+from training.groups import Groups
 from training.pipeline import Champion, train_bundle
+from training.rows import spine_rows
 from training.splits import customer_hashes, split_decisions
 from training.tracking import champion_bundle, promote_version, rollback_version, track
 
@@ -54,6 +60,31 @@ def test_the_model_finds_whom_the_first_channel_helps(trained):
     assert np.corrcoef(uplift[0] - uplift[1], truth)[0, 1] > 0.8
 
 
+def test_ten_customers_stand_behind_every_leaf_of_every_head(trained):
+    log, result = trained
+    bundle, decisions = result.bundle, log.decisions
+    manifest = bundle.manifest
+    channels = tuple(manifest.channels)
+    answered = [manifest.outbound.index(name) for name in manifest.contact.channels]
+    stepped = [channels.index(name) for name in manifest.engagement.channels]
+    taught = {
+        RESPONSE: (np.arange(len(decisions)), range(len(bundle.names))),
+        CONTACT: (np.flatnonzero(np.isin(decisions.answer_channel, answered)), manifest.contact.columns),
+        ENGAGEMENT: (np.flatnonzero(np.isin(decisions.own_step_channel, stepped)), manifest.engagement.columns),
+    }
+    for name, (rows, columns) in taught.items():
+        spine = spine_rows(decisions.spine, rows)
+        matrix = np.ascontiguousarray(log.select(bundle.names).matrix(spine)[:, list(columns)])
+        booster = bundle.boosters[name]
+        counts = customers_per_leaf(booster, Table(matrix, [], [], spine.customer), 1)
+        leaves = [tree["num_leaves"] for tree in booster.dump_model()["tree_info"]]
+        assert sum(leaves) > len(leaves)
+        assert [int((each > 0).sum()) for each in counts] == leaves
+        assert counts[counts > 0].min() >= 10
+        assert "feature_infos=none" in bundle.texts[name]
+    assert result.report.settings["fewest_customers"] >= 10
+
+
 def test_the_report_says_what_is_asked_first(trained):
     _, result = trained
     report = result.report
@@ -71,6 +102,75 @@ def test_the_report_says_what_is_asked_first(trained):
     for words in ("Base rates", "log loss", "randomised", "Verdict: promoted", "this model", "most clicked"):
         assert words in card
     json.dumps(report.as_json(), allow_nan=False)
+
+
+def test_the_card_shows_what_was_found_in_plots_and_words(trained):
+    log, result = trained
+    report = result.report
+    page = card_page(report, PARAMS)
+    for each in ("email", "mail"):
+        assert f"Qini curve of {each}" in page
+    assert "Reliability of all decisions" in page
+    assert "taste: 4 smaller groups not shown" in page
+    robust = next(each.doubly_robust for each in report.policies if each.name == "this model")
+    assert robust is not None
+    assert f"this model {1000 * robust.value:,.0f} (" in page
+    assert "How much the customer likes the first channel" in page
+    assert all(fingerprint in page for fingerprint in report.fingerprints.values() if fingerprint)
+    assert page.count("<svg") == page.count('role="img"') == page.count("<title>") - 1
+    # Nothing of a single customer: no id, no extreme of a column.
+    assert not [customer for customer in log.ids if customer in page]
+    taste = log.about[:, 2]
+    assert not [each for each in (taste.min(), taste.max()) if f"{each:.3g}" in page]
+
+
+def test_the_card_is_offline_and_escapes_what_data_hold(trained):
+    hostile = replace(
+        trained[1].report,
+        objective="<script>alert(1)</script>",
+        fingerprints={"<img src=x>": "&"},
+        split_note="<b>bold</b>",
+    )
+    page = card_page(hostile, PARAMS)
+    assert "<script" not in page
+    assert "<img" not in page
+    assert "<b>bold" not in page
+    assert not re.search(r"""(?:src|href)\s*=\s*["']?(?:https?:)?//|@import|url\(["']?http""", page)
+
+
+def test_the_card_of_a_model_that_knows_little_says_so():
+    _, result = _trained(logged=False)
+    report = result.report
+    thin = replace(report, preferences={}, insight=replace(report.insight, importance=(), groups=Groups(300, (), {})))
+    page = card_page(thin, PARAMS)
+    for words in (
+        "no propensities are logged",
+        "adjusted",
+        "Without a curve",
+        "nothing can be said",
+        "Too few answers",
+    ):
+        assert words in page
+    assert "Qini curve of" not in page
+
+
+def test_insight_agrees_with_the_truth_of_the_log(trained):
+    insight = trained[1].report.insight
+    overall = insight.reliability["all"]
+    assert overall is not None
+    measured = trained[1].report.evaluation["out_of_time"]["all"]["model"]
+    assert (overall.rows, overall.rate) == (measured.rows, measured.base_rate)
+    assert overall.log_loss == pytest.approx(measured.log_loss)
+    email = next(each for each in insight.curves if each.channel == "email")
+    assert not email.refused
+    # The first channel helps those with the taste and harms the others; the model finds them.
+    assert email.qini is not None
+    assert email.qini.lower > 0
+    assert insight.importance[0].name in ("taste", "candidate_taste")
+    assert insight.groups.too_small == {"taste": 4}
+    metrics = trained[1].report.metrics()
+    assert metrics["uplift.email.qini"] == email.qini.value
+    assert metrics["reliability.all.error"] == overall.error
 
 
 def test_the_model_policy_is_worth_more_than_nobody(trained):
@@ -114,6 +214,10 @@ def test_a_search_goes_on_where_it_stopped(tmp_path):
     _, first = _trained(params, storage=tmp_path / "s.db", profile="default")
     _, again = _trained(params, storage=tmp_path / "s.db", profile="default")
     assert first.report.settings["trials"] == again.report.settings["trials"] == 3
+    assert [each.loss for each in first.report.search] == [each.loss for each in again.report.search]
+    best = min(each.loss for each in first.report.search)
+    assert "3 sets of parameters tried" in (page := card_page(first.report, params))
+    assert f"{best:.5f}" in page
     assert first.bundle.texts == again.bundle.texts
 
 

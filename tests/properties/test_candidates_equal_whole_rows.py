@@ -57,6 +57,8 @@ def test_scores_of_the_halves_are_those_of_whole_rows(bundle):  # noqa: F811
     joint = bundle.joint(["action"])
     shared, own = joint.halves(rows, actions)
     assert (joint.shared, joint.own) == (("taste", "campaign_category"), ("action",))
+    assert np.array_equal(joint.whole(shared, own), rows)
+    assert np.array_equal(joint.whole(shared[:1], own[:actions]), rows[:actions])
     assert np.array_equal(joint.response(shared, own).ravel(), bundle.predict_response(rows))
     assert np.array_equal(joint.contact(shared), bundle.contact_preference(rows[::actions]))
     assert np.array_equal(joint.engagement(shared), bundle.engagement_preference(rows[::actions]))

@@ -74,10 +74,23 @@ def tied_send(step: dict[Any, Any], sends: pd.DataFrame) -> pd.Series | None:
     return None if kept.empty else kept.sort_values("row").iloc[0]
 
 
+def opened_at_once(rows: pd.DataFrame, params: Params) -> list[bool]:
+    """Whether each row is an open within its channel's seconds of a message sent or delivered."""
+    started = rows[rows.kind.isin(["sent", "delivered"])]
+    found = []
+    for row in rows.to_dict("records"):
+        seconds = params.channels[row["channel"]].machine_open_seconds if row["kind"] == "opened" else None
+        before = started[(started.customer == row["customer"]) & (started.channel == row["channel"])]
+        waited = row["time_us"] - before.time_us
+        found.append(seconds is not None and bool(((waited >= 0) & (waited <= seconds * 1_000_000)).any()))
+    return found
+
+
 def reference_labels(shown: Shown, decisions: pd.DataFrame, params: Params) -> pd.DataFrame:
     until = pd.Timestamp(shown.as_of).value // 1000
     rows = known_rows(shown)
-    rows = rows[rows.time_us < until]
+    rows = rows[(rows.time_us < until) & (rows.time_us >= until - params.features.lookback_days * DAY_US)]
+    rows = rows[~np.array(opened_at_once(rows, params), bool)]
     horizon, target = params.target.horizon_days * DAY_US, params.target
     answers = params.kinds_of(Role.ANSWER, Role.OWN_STEP)
     sends = known_rows(shown)

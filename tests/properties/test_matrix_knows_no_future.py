@@ -156,7 +156,7 @@ def test_the_set_survives_as_json(learned, tmp_path):
         matrix(shown, back, spine, tmp_path / "a").tobytes() == matrix(shown, learned, spine, tmp_path / "b").tobytes()
     )
     assert FeatureSet.from_json(learned.select(["tenure"]).to_json()).names == ("tenure",)
-    for broken in ("{", "{}", text.replace('"version":1', '"version":7'), text.replace('"Tenure"', '"Tenancy"')):
+    for broken in ("{", "{}", text.replace('"version":2', '"version":7'), text.replace('"Tenure"', '"Tenancy"')):
         with pytest.raises(ArtefactError, match="train again"):
             FeatureSet.from_json(broken)
 

@@ -43,6 +43,7 @@ def _text(classes: int, columns: int) -> str:
 @pytest.fixture(scope="module")
 def bundle() -> Bundle:
     outbound = PARAMS.outbound
+    deviations = tuple((0.3, 0.2, 0.1) for _ in range(len(outbound) + 1))
     manifest = Manifest(
         objective_name="sell",
         objective=PARAMS.target,
@@ -54,7 +55,7 @@ def bundle() -> Bundle:
         features="{}",
         history=History(columns=(0,), long_from=1.0),
         response_calibration=Platt(slope=0.9, intercept=-0.1),
-        intervals=Intervals(tau=tuple((0.3, 0.2, 0.1) for _ in range(len(outbound) + 1))),
+        intervals=Intervals(tau=deviations, own=deviations, shared=0.0),
         forecast_error=ForecastError(common=0.05, action=0.04, worth=0.03, spread=1.1),
         contact=Preference(channels=outbound[:3], columns=(0,), calibration=Temperature(temperature=1.3)),
         engagement=Preference(channels=("web", "store"), columns=(0,), calibration=Unchanged(), fixed=(0.25, 0.75)),

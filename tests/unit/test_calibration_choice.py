@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from scipy.special import expit, softmax
 
 from models.calibration import (
+    Beta,
     Isotonic,
+    MatrixScaling,
     Platt,
     Temperature,
     Unchanged,
@@ -48,6 +50,17 @@ def test_distorted_probabilities_are_mended(distort):
     assert np.abs(chosen.apply(fresh) - truth).mean() < np.abs(fresh - truth).mean()
 
 
+def test_a_bend_at_one_end_is_what_beta_is_for():
+    """The odds of a beta map: no slope and shift of the logit gives them."""
+    beta = Beta(a=0.3, b=2.5, c=-0.5)
+    random = np.random.default_rng(5)
+    p = expit(random.normal(0, 2.5, 30_000))
+    outcome = (random.random(len(p)) < beta.apply(p)).astype(np.int8)
+    chosen = choose_binary(p, outcome, np.arange(len(p)))
+    assert chosen.kind == "beta"
+    assert np.abs(chosen.apply(p) - beta.apply(p)).mean() < 0.01
+
+
 def _multiclass(seed: int, distort, rows: int = 6000):
     random = np.random.default_rng(seed)
     truth = softmax(random.normal(size=(rows, 4)) * 1.5, axis=1)
@@ -59,12 +72,16 @@ def _loss(p, label):
     return -np.log(p[np.arange(len(label)), label]).mean()
 
 
+MIXED = np.eye(4) + 0.5 * np.eye(4)[[1, 0, 3, 2]]
+
+
 @pytest.mark.parametrize(
     ("distort", "kinds"),
     [
         (lambda t: t, {"none"}),
-        (lambda t: softmax(3 * np.log(t), axis=1), {"temperature", "vector"}),
-        (lambda t: softmax(np.log(t) + np.array([1.0, -1.0, 0.0, 0.5]), axis=1), {"vector"}),
+        (lambda t: softmax(3 * np.log(t), axis=1), {"temperature", "vector", "matrix"}),
+        (lambda t: softmax(np.log(t) + np.array([1.0, -1.0, 0.0, 0.5]), axis=1), {"vector", "matrix"}),
+        (lambda t: softmax(np.log(t) @ MIXED, axis=1), {"matrix"}),
     ],
 )
 def test_multiclass_shares_are_mended_by_the_map_that_fits(distort, kinds):
@@ -85,7 +102,7 @@ PROBABILITIES = st.lists(st.floats(0, 1), min_size=1, max_size=30).map(np.array)
 @given(PROBABILITIES)
 def test_binary_maps_are_monotone_and_stay_probabilities(p):
     knots = Isotonic(score=(0.1, 0.4, 0.8), probability=(0.05, 0.3, 0.9))
-    for each in (Unchanged(), Platt(slope=0.7, intercept=-0.4), knots):
+    for each in (Unchanged(), Platt(slope=0.7, intercept=-0.4), Beta(a=0.4, b=2.0, c=-1.0), knots):
         out = each.apply(np.sort(p))
         assert ((out >= 0) & (out <= 1)).all()
         assert (np.diff(out) >= 0).all()
@@ -94,7 +111,9 @@ def test_binary_maps_are_monotone_and_stay_probabilities(p):
 @given(st.floats(0.1, 10), st.lists(st.floats(-2, 2), min_size=3, max_size=3))
 def test_multiclass_maps_sum_to_one_and_survive_json(temperature, intercept):
     p = np.array([[0.2, 0.3, 0.5], [1.0, 0.0, 0.0]])
-    for each in (Temperature(temperature=temperature), VectorScaling(slope=(1, 2, 0.5), intercept=tuple(intercept))):
+    matrix = MatrixScaling(weight=((1, 0.2, 0), (0, 2, 0), (0.1, 0, 1)), intercept=tuple(intercept))
+    vector = VectorScaling(slope=(1, 2, 0.5), intercept=tuple(intercept))
+    for each in (Temperature(temperature=temperature), vector, matrix):
         assert np.allclose(each.apply(p).sum(axis=1), 1)
         again = type(each).model_validate_json(each.model_dump_json())
         assert np.array_equal(again.apply(p), each.apply(p))

@@ -5,10 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from serving.allocation import allocate
-from serving.dual import Prices, solve_prices
+from serving.allocation import allocate, offers_of
+from serving.dual import solve_prices
 from serving.frontier import frontier
 from serving.hashing import mixed
+from serving.limit_table import limit_table
 from serving.limits import NO_CAPACITY, Limits
 
 COST = np.array([[0.01, 1.0, 3.0]])
@@ -19,13 +20,21 @@ def instance(n=2_000, seed=0):
     rng = np.random.default_rng(seed)
     gain = rng.gamma(1.0, 1.0, (n, 3)) * [0.5, 2.0, 4.0] - COST
     gain[rng.random((n, 3)) < 0.2] = -np.inf
-    return gain, mixed(np.arange(n, dtype=np.uint64))
+    return offers_of(gain, COST), mixed(np.arange(n, dtype=np.uint64))
+
+
+def table(limits=LIMITS):
+    return limit_table(limits)[0]
+
+
+def planned(offers, limits, tie):
+    return allocate(offers, table(limits), tie)
 
 
 def test_the_curve_rises_ever_less_and_passes_through_plans():
-    gain, tie = instance()
-    plan = allocate(gain, COST, LIMITS, tie)
-    found = frontier(gain, COST, LIMITS, tie, plan.prices)
+    offers, tie = instance()
+    plan = planned(offers, LIMITS, tie)
+    found = frontier(offers, table(), tie, plan.prices.each)
     budget = np.array([each.budget_eur for each in found.points])
     net = np.array([each.net_eur for each in found.points])
     price = np.array([each.price for each in found.points])
@@ -37,21 +46,21 @@ def test_the_curve_rises_ever_less_and_passes_through_plans():
     assert (slope >= price[1:] - 1e-3).all()
     own = int(np.flatnonzero(budget == LIMITS.budget_eur)[0])
     assert net[own] == pytest.approx(plan.value_eur, rel=1e-4)
-    other = allocate(gain, COST, replace(LIMITS, budget_eur=float(budget[6])), tie)
+    other = planned(offers, replace(LIMITS, budget_eur=float(budget[6])), tie)
     assert other.value_eur <= net[6] + 1e-6
     assert net[6] == pytest.approx(other.value_eur, rel=1e-3)
-    free = allocate(gain, COST, replace(LIMITS, budget_eur=np.inf), tie)
+    free = planned(offers, replace(LIMITS, budget_eur=np.inf), tie)
     assert net[-1] == pytest.approx(free.value_eur, rel=1e-4)
-    assert found.enough_eur == pytest.approx(COST[0, free.action[free.action >= 0]].sum(), rel=0.01)
+    assert found.enough_eur == pytest.approx(COST[0, free.picks[free.picks >= 0]].sum(), rel=0.01)
 
 
 def test_a_sample_of_many_customers_tells_the_same(monkeypatch):
-    gain, tie = instance(40_000)
+    offers, tie = instance(40_000)
     limits = replace(LIMITS, budget_eur=9_000.0, capacity=np.array([NO_CAPACITY, 7_000, 1_500]))
-    start = solve_prices(gain, COST, limits, tie)
-    whole = frontier(gain, COST, limits, tie, start)
+    start = solve_prices(offers, table(limits), tie)
+    whole = frontier(offers, table(limits), tie, start)
     monkeypatch.setattr("serving.frontier.MOST_CUSTOMERS", 10_000)
-    sampled = frontier(gain, COST, limits, tie, start)
+    sampled = frontier(offers, table(limits), tie, start)
     assert sampled.customers < 11_000
     at = [each.budget_eur for each in whole.points]
     close = np.interp(at, [p.budget_eur for p in sampled.points], [p.net_eur for p in sampled.points])
@@ -61,15 +70,16 @@ def test_a_sample_of_many_customers_tells_the_same(monkeypatch):
 
 
 def test_budgets_below_what_minimums_cost_are_not_asked():
-    gain, tie = instance()
+    offers, tie = instance()
     floor = replace(LIMITS, minimum=np.array([0, 200, 0]))
-    found = frontier(gain, COST, floor, tie, Prices.none(3))
+    found = frontier(offers, table(floor), tie, np.zeros(len(table(floor).rows)))
     assert found.points[0].budget_eur == pytest.approx(200.0)
 
 
 def test_there_is_no_curve_where_nothing_costs():
-    gain, tie = instance(50)
-    found = frontier(gain, np.zeros((1, 3)), LIMITS, tie, Prices.none(3))
+    offers, tie = instance(50)
+    none = np.zeros(len(table().rows))
+    found = frontier(offers_of(offers.gain, np.zeros((1, 3))), table(), tie, none)
     assert found.points == ()
     assert found.missing == "no contact that is worth making costs anything"
-    assert frontier(gain[:0], COST, LIMITS, tie[:0], Prices.none(3)).missing == "there is nobody to contact"
+    assert frontier(offers.rows(np.arange(0)), table(), tie[:0], none).missing == "there is nobody to contact"

@@ -101,3 +101,30 @@ def test_no_extreme_is_left_in_the_text_and_predictions_stay():
     again = lgb.Booster(model_str=text)
     for options in ({}, {"pred_contrib": True}, {"pred_leaf": True}):
         assert np.array_equal(again.predict(probe, **options), booster.predict(probe, **options))
+
+
+@pytest.mark.parametrize("classes", [1, 3])
+def test_on_both_sides_of_every_threshold_stand_ten_customers(classes):
+    """So a threshold lies within the tenth lowest and the tenth highest customer, and is nobody's extreme."""
+    table, label = _table(rows_per_customer=40)
+    table.matrix[:40, 0] = 1e6
+    model = guard_leaves(_fitted(table, label, classes), table, 10, 1)
+    thresholds = _thresholds(lgb.Booster(model_str=model.text).dump_model())
+    assert {feature for feature, _ in thresholds} >= {0, 2}
+    for feature, threshold in thresholds:
+        values = table.matrix[:, feature]
+        for side in (values <= threshold, values > threshold):
+            assert len(np.unique(table.customer[side])) >= 10
+    assert "1000000" not in model.text
+
+
+def _thresholds(dumped):
+    """(feature, threshold) of every split by size."""
+    found, waiting = [], [tree["tree_structure"] for tree in dumped["tree_info"]]
+    while waiting:
+        node = waiting.pop()
+        if "threshold" in node:
+            if node["decision_type"] == "<=":
+                found.append((node["split_feature"], node["threshold"]))
+            waiting += [node["left_child"], node["right_child"]]
+    return found

@@ -3,7 +3,10 @@ import pytest
 
 from contract.errors import RefusedError, UsageError
 from contract.loading import load_params
-from serving.limits import NO_CAPACITY, Limits, limits_of, require_feasible
+from serving.allocation import offers_of
+from serving.clashes import require_feasible
+from serving.limit_table import limit_table
+from serving.limits import NO_CAPACITY, Limits, limits_of
 
 
 def limits(minimum, capacity=(NO_CAPACITY,) * 3, budget=np.inf):
@@ -11,6 +14,11 @@ def limits(minimum, capacity=(NO_CAPACITY,) * 3, budget=np.inf):
 
 
 UNIT = np.array([[0.002, 0.06, 2.5]])
+
+
+def required(eligible, cost, given):
+    """Asks for the limits of one campaign without groups."""
+    require_feasible(offers_of(np.where(eligible, 1.0, -np.inf), cost), limit_table(given)[0])
 
 
 def test_the_callers_limits_go_over_those_of_the_parameters():
@@ -29,7 +37,7 @@ def test_all_faults_of_the_limits_are_told_together():
 
 
 def test_a_set_that_fits_passes():
-    require_feasible(np.ones((20, 3), dtype=bool), UNIT, limits((5, 5, 10), (5, 5, 10), 25.31))
+    required(np.ones((20, 3), dtype=bool), UNIT, limits((5, 5, 10), (5, 5, 10), 25.31))
 
 
 @pytest.mark.parametrize(
@@ -46,20 +54,20 @@ def test_a_set_that_fits_passes():
 )
 def test_the_smallest_set_that_clashes_is_named(given, message):
     with pytest.raises(RefusedError, match=message):
-        require_feasible(np.ones((200, 3), dtype=bool), UNIT, given)
+        required(np.ones((200, 3), dtype=bool), UNIT, given)
 
 
 def test_joint_eligibility_is_seen():
     eligible = np.zeros((30, 3), dtype=bool)
     eligible[:10, :2] = True
     eligible[10:, 2] = True
-    require_feasible(eligible, UNIT, limits((5, 5, 20)))
+    required(eligible, UNIT, limits((5, 5, 20)))
     with pytest.raises(RefusedError, match=r"email=6 and sms=5 together need 11 customers .* there are 10"):
-        require_feasible(eligible, UNIT, limits((6, 5, 20)))
+        required(eligible, UNIT, limits((6, 5, 20)))
 
 
 def test_where_costs_differ_the_cheapest_contacts_are_compared():
     cost = np.array([[1.0, 1.0, 1.0], [1.0, 1.0, 3.0], [1.0, 1.0, 9.0]])
-    require_feasible(np.ones((3, 3), dtype=bool), cost, limits((0, 0, 2), budget=4.0))
+    required(np.ones((3, 3), dtype=bool), cost, limits((0, 0, 2), budget=4.0))
     with pytest.raises(RefusedError, match=r"phone=2 needs 4.00 EUR but the budget is 3.99 EUR"):
-        require_feasible(np.ones((3, 3), dtype=bool), cost, limits((0, 0, 2), budget=3.99))
+        required(np.ones((3, 3), dtype=bool), cost, limits((0, 0, 2), budget=3.99))

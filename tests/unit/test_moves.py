@@ -5,8 +5,9 @@ import pyarrow as pa
 import pytest
 
 from contract.errors import DataError
-from serving.exploration import EXPLORE, HOLDOUT, INELIGIBLE, PLAN, Decision
 from serving.moves import moves, read_last_plan
+from serving.outcome import Decision
+from serving.roles import EXPLORE, HOLDOUT, INELIGIBLE, PLAN
 from tests.adapters.boards import board_of
 
 EMAIL, PHONE, NONE = 0, 1, -1

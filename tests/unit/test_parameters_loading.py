@@ -133,7 +133,7 @@ def test_every_fault_of_every_source_is_reported_together(written, tmp_path):
         ("features: {windows_days: [30, 7, 90, 365]}", "windows_days must ascend"),
         ("features: {windows_days: [7, 30]}", "features.windows_days"),
         ("planning: {holdout_share: 0.6, explore_share: 0.5}", "must stay below 1"),
-        ("planning: {contacts_per_customer: 2}", "planning.contacts_per_customer: found 2"),
+        ("planning: {contacts_per_customer: 5}", "planning.contacts_per_customer: found 5"),
         ("objectives: {sell: {worth_eur: 2}}", "exactly one of margin_rate"),
         ("objective: win", "'win' is not under objectives: .sell, inform"),
         ("objectives: {sell: {kinds: [bought]}}", "objectives.sell.kinds: 'bought' is no declared kind"),

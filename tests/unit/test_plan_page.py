@@ -11,13 +11,12 @@ import pytest
 from channelwise.reports.plan_page import plan_page
 from contract.loading import load_params
 from models.forecast_error import ForecastError
-from serving.exploration import Randomness
-from serving.hashing import customer_hashes
 from serving.limits import NO_CAPACITY, Limits
+from serving.market import market_of
 from serving.moves import LastPlan
 from serving.opt_outs import OptOutRate
 from serving.outlook import Outlook
-from serving.plan import Context, choose, plan_report
+from serving.plan import Context, Request, campaign_report, planned_market
 from serving.plan_report import PlanReport
 from tests.adapters.boards import board_of
 
@@ -34,8 +33,7 @@ def report() -> PlanReport:
     board = replace(board, campaign_id=EVIL, words=(None, EVIL, "associational"))
     limits = Limits(CHANNELS, 60.0, np.array([NO_CAPACITY, 40]), np.array([20, 0]))
     params = load_params(assignments=["planning.holdout_share=0.1", "planning.explore_share=0.1"])
-    tie = customer_hashes(board.ids)
-    chosen = choose(board, limits, tie, Randomness.of(params.planning, EVIL, 0), params)
+    planned = planned_market(market_of([board]), Request(()), params, limits)
     outlook = Outlook(
         campaign_id=EVIL,
         as_of=datetime(2026, 6, 1, tzinfo=UTC),
@@ -47,7 +45,7 @@ def report() -> PlanReport:
     )
     known = np.arange(300) < 250
     last = LastPlan(np.where(known, np.arange(300) % 2, -1).astype(np.int16), np.zeros(300, bool), ~known, known, 3)
-    return plan_report(board, chosen, limits, Context(outlook, last), params)
+    return campaign_report(planned, 0, Context(outlook, last), params, limits)
 
 
 class Text(HTMLParser):
@@ -87,7 +85,7 @@ def read(page: str) -> Text:
 
 
 def test_the_page_is_whole_loads_nothing_and_escapes_what_data_bring(report: PlanReport) -> None:
-    page = plan_page(report)
+    page = plan_page([report])
     found = read(page)
     assert len(found.ids) == len(set(found.ids))
     assert "<script" not in page
@@ -98,7 +96,7 @@ def test_the_page_is_whole_loads_nothing_and_escapes_what_data_bring(report: Pla
 
 
 def test_the_page_says_what_the_report_says(report: PlanReport) -> None:
-    words = re.sub(r"\s+", " ", " ".join(read(plan_page(report)).words))
+    words = re.sub(r"\s+", " ", " ".join(read(plan_page([report])).words))
     assert f"{report.contacts:,} of {report.customers:,} customers" in words
     assert f"{report.forecast.net_eur.mean:,.0f} EUR" in words
     for each in report.limits:
@@ -109,16 +107,15 @@ def test_the_page_says_what_the_report_says(report: PlanReport) -> None:
     for name in (*report.baselines, *report.mix, *report.moves.reasons):
         assert name in words
     assert "rests on associational scores" in words
-    assert len(re.findall(r'<svg[^>]* role="img"', plan_page(report))) == 2 * 9, "every plot in two widths"
+    assert len(re.findall(r'<svg[^>]* role="img"', plan_page([report]))) == 2 * 9, "every plot in two widths"
 
 
 def test_a_plan_without_limits_past_or_contacts_says_so(report: PlanReport) -> None:
     board = board_of(["a", "b"], CHANNELS, [[None, None], [None, None]])
     params = load_params()
     limits = Limits(CHANNELS, np.inf, np.full(2, NO_CAPACITY), np.zeros(2, dtype=np.int64))
-    tie = customer_hashes(board.ids)
-    chosen = choose(board, limits, tie, Randomness.of(params.planning, "x", 0), params)
-    words = " ".join(read(plan_page(plan_report(board, chosen, limits, Context(), params))).words)
+    planned = planned_market(market_of([board]), Request(()), params, limits)
+    words = " ".join(read(plan_page([campaign_report(planned, 0, Context(), params, limits)])).words)
     assert "Nobody of 2 customers is contacted." in re.sub(r"\s+", " ", words)
     assert "No limit was set" in words
     assert "There is no curve: there is nobody to contact." in words
@@ -126,4 +123,4 @@ def test_a_plan_without_limits_past_or_contacts_says_so(report: PlanReport) -> N
 
 
 def test_the_same_report_gives_the_same_page(report: PlanReport) -> None:
-    assert plan_page(report) == plan_page(report)
+    assert plan_page([report]) == plan_page([report])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from training.policy_value import LoggedRewards, policy_value
+from training.policy_value import DR, IPS, SNIPS, LoggedRewards, policy_values
 
 
 def _log(seed: int, customers: int = 700, per_customer: int = 3):
@@ -27,15 +27,15 @@ TRUTH = 0.5 * (0.5 + 0.8 * np.sqrt(2 / np.pi))
 
 
 def test_values_are_unbiased_and_intervals_cover_as_often_as_they_say():
-    covered = {"snips": 0, "doubly_robust": 0}
-    values: dict[str, list[float]] = {"snips": [], "doubly_robust": []}
+    covered = dict.fromkeys((DR, SNIPS, IPS), 0)
+    values: dict[str, list[float]] = {name: [] for name in covered}
     logs = 400
     for seed in range(logs):
         log, chosen, mean = _log(seed)
         # A wrong model: DR must not need a right one.
-        value = policy_value("target", log, chosen, 0.5 * mean + 0.3, 0.95)
+        (value,) = policy_values(log, {"target": chosen}, 0.5 * mean + 0.3, 0.95)
         for name in covered:
-            estimate = getattr(value, name)
+            estimate = value.estimates[name]
             values[name].append(estimate.value)
             covered[name] += estimate.lower <= TRUTH <= estimate.upper
     for name, found in values.items():
@@ -47,9 +47,9 @@ def test_values_are_unbiased_and_intervals_cover_as_often_as_they_say():
 
 def test_intervals_that_ignored_customers_would_be_too_narrow():
     log, chosen, mean = _log(0)
-    clustered = policy_value("target", log, chosen, mean, 0.95).snips
+    clustered = policy_values(log, {"target": chosen}, mean, 0.95)[0].doubly_robust
     apart = LoggedRewards(log.action, np.arange(len(log.action)), log.propensity, log.reward)
-    naive = policy_value("target", apart, chosen, mean, 0.95).snips
+    naive = policy_values(apart, {"target": chosen}, mean, 0.95)[0].doubly_robust
     assert clustered is not None
     assert naive is not None
     assert clustered.value == naive.value
@@ -69,10 +69,28 @@ def test_the_gate_shows_no_number_and_says_why(change, reason):
     log, chosen, mean = _log(3)
     mean = np.column_stack([mean, mean[:, 0]])
     log, chosen = change(log, chosen)
-    value = policy_value("target", log, chosen, mean, 0.9)
-    assert value.snips is None
+    other = np.zeros_like(chosen)
+    first, second = policy_values(log, {"other": other, "target": chosen}, mean, 0.9)
+    value = second if first.estimates else first
+    assert not value.estimates
     assert value.doubly_robust is None
+    assert value.lead is None
     assert any(reason in each for each in value.refused)
+
+
+def test_a_lead_is_the_difference_of_values_and_steadier_than_either():
+    log, chosen, mean = _log(11)
+    # The rival differs at one decision in twenty.
+    rival = np.where(np.arange(len(chosen)) % 20 == 0, 1, chosen)
+    first, second, same = policy_values(log, {"target": chosen, "rival": rival, "same": chosen}, mean, 0.95)
+    assert first.lead is None
+    assert second.lead is not None
+    assert same.lead is not None
+    assert first.doubly_robust is not None
+    assert second.doubly_robust is not None
+    assert second.lead.value == pytest.approx(first.doubly_robust.value - second.doubly_robust.value)
+    assert second.lead.error < 0.6 * first.doubly_robust.error
+    assert (same.lead.value, same.lead.error) == (0.0, 0.0)
 
 
 def _with(log, *, propensity):

@@ -1,0 +1,104 @@
+"""How often nominal 90 % intervals hold on simulated retailers whose truth is known, per channel; judges no plan.
+
+python -m benchmarks.intervals [--customers 6000] [--seeds 2] [--first-seed 1] [--mechanisms low_rank cells]
+[--profile quick] [--threads 1]. Groups of a channel err together in one world, so that a channel needs many worlds.
+The last line is JSON.
+"""
+
+import argparse
+import json
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from benchmarks.parts.coverage import Covered, interval_coverage
+from channelwise.jobs.features import timeline_of
+from channelwise.jobs.score import ScoreRequest, run_score
+from contract.intake import open_data
+from contract.loading import load_params
+from contract.params import Params
+from contract.progress import silent
+from simulation.config import RetailerConfig
+from simulation.retailer import write_retailer
+from simulation.truth import read_truth
+from training.pipeline import ProfileName, train
+
+World = dict[str, Covered]
+
+
+def coverage_of(config: RetailerConfig, params: Params, profile: ProfileName) -> World:
+    """Coverage by channel in one retailer: simulated, trained on, scored at its end."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        summary = write_retailer(config, folder / "data", silent, threads=params.threads)
+        intake = open_data(folder / "data", params, as_of=config.end, quarantine=None)
+        with timeline_of(intake, params, silent, None) as timeline:
+            bundle = train(intake, timeline, params, profile).bundle
+        request = ScoreRequest(
+            data=folder / "data",
+            audience=folder / "data" / "audience.parquet",
+            campaign_id=summary.campaign_id,
+            as_of=config.end,
+            out=folder / "scores.parquet",
+            quarantine=None,
+        )
+        run_score(request, bundle, params, silent)
+        return interval_coverage(pq.read_table(request.out), read_truth(folder / "data" / "truth"))
+
+
+def means(worlds: list[World]) -> dict[str, dict[str, dict[str, float]]]:
+    """By response and uplift, then channel: the mean over worlds of each measure."""
+    names = [name for name in worlds[0] if all(name in world for world in worlds)]
+    return {
+        what: {
+            name: {
+                measure: float(np.mean([asdict(world[name])[what][measure] for world in worlds]))
+                for measure in ("covered", "half_width", "error")
+            }
+            for name in names
+        }
+        for what in ("response", "uplift")
+    }
+
+
+def lines(found: dict[str, dict[str, dict[str, float]]]) -> Iterator[str]:
+    """The table."""
+    for what, channels in found.items():
+        yield f"\n{what:<12}{'covered':>10}{'half width':>12}{'error':>10}"
+        for name, row in channels.items():
+            yield f"  {name:<10}{row['covered']:>10.3f}{row['half_width']:>12.4f}{row['error']:>10.4f}"
+        yield f"  {'all':<10}{np.mean([row['covered'] for row in channels.values()]):>10.3f}"
+
+
+def main() -> None:
+    """Runs the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--customers", type=int, default=6_000)
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--first-seed", type=int, default=1)
+    parser.add_argument("--mechanisms", nargs="+", default=["low_rank", "cells"])
+    parser.add_argument("--profile", default="quick")
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args()
+    params = load_params(assignments=[f"threads={options.threads}"])
+    worlds: dict[str, list[World]] = {}
+    for mechanism in options.mechanisms:
+        for seed in range(options.first_seed, options.first_seed + options.seeds):
+            config = RetailerConfig(options.customers, seed=seed, mechanism=mechanism)
+            worlds.setdefault(mechanism, []).append(coverage_of(config, params, options.profile))
+            print(f"{mechanism} {seed}: " + _shown(worlds[mechanism][-1]), flush=True)
+    every = means([world for found in worlds.values() for world in found])
+    print("\n".join(lines(every)))
+    print(json.dumps({"all": every, **{mechanism: means(found) for mechanism, found in worlds.items()}}))
+
+
+def _shown(world: World) -> str:
+    return ", ".join(f"{name} {each.response.covered:.2f}/{each.uplift.covered:.2f}" for name, each in world.items())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""How often intervals hold: scores beside the truth of a simulated retailer, over groups of like predictions."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from simulation.truth import Truth
+
+Floats = npt.NDArray[np.float64]
+
+GROUP_CUSTOMERS: Final = 200
+_BOUNDS: Final = ("", "_lower", "_upper")
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Intervals of one channel: groups of 200 customers, the share that hold, and their mean half width.
+
+    error: root mean square of how far the groups' mean predictions are off.
+    """
+
+    groups: int
+    covered: float
+    half_width: float
+    error: float
+
+
+@dataclass(frozen=True)
+class Covered:
+    """The intervals of a channel's response and of its uplift."""
+
+    response: Coverage
+    uplift: Coverage
+
+
+def interval_coverage(scores: pa.Table, truth: Truth) -> dict[str, Covered]:
+    """Coverage by channel of the intervals in a scores file, for every channel that is scored there.
+
+    Customers of a channel are sorted by the prediction and cut into groups of 200; an interval holds where the group's
+    mean true value lies between the group's mean bounds.
+
+    Args:
+        scores: columns as `channelwise score` writes them; customers may be any part of the truth's.
+        truth: of the same retailer, at the moment of scoring.
+    """
+    channel = scores["channel"].to_numpy(zero_copy_only=False).astype(object)
+    customer = scores["customer_id"].to_numpy(zero_copy_only=False).astype(object)
+    found = {}
+    for at, name in enumerate(truth.channels, start=1):
+        rows = np.flatnonzero(channel == name)
+        people = np.searchsorted(truth.customer_ids, customer[rows])
+        true = {
+            "response": truth.probability[people, at],
+            "uplift": truth.probability[people, at] - truth.probability[people, 0],
+        }
+        columns = {what: _columns(scores, what, rows) for what in true}
+        if len(rows) and np.isfinite(columns["response"]).all():
+            found[name] = Covered(**{what: _coverage(columns[what], true[what]) for what in true})
+    return found
+
+
+def _columns(scores: pa.Table, what: str, rows: npt.NDArray[np.int64]) -> Floats:
+    """(3, n): predictions, lower and upper bounds."""
+    columns = [scores[what + suffix].to_numpy(zero_copy_only=False)[rows] for suffix in _BOUNDS]
+    return np.array(columns, dtype=np.float64)
+
+
+def _coverage(bounded: Floats, true: Floats) -> Coverage:
+    """Of (3, n) predictions with their bounds and (n,) true values."""
+    predicted, lower, upper = bounded
+    order = np.argsort(predicted, kind="stable")
+    groups = np.array_split(order, max(1, round(len(order) / GROUP_CUSTOMERS)))
+    p, low, high, t = (np.array([column[g].mean() for g in groups]) for column in (predicted, lower, upper, true))
+    return Coverage(
+        groups=len(groups),
+        covered=float(np.mean((low <= t) & (t <= high))),
+        half_width=float(np.mean(high - low) / 2),
+        error=float(np.sqrt(np.mean((p - t) ** 2))),
+    )
