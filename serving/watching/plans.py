@@ -1,9 +1,11 @@
 """Plans in order of their moment: prices of their limits and their mix of channels, the newest beside earlier ones.
 
-Reads the JSON that `plan` writes beside a plan. From five plans on the newest step is tested as figures of periods are.
+Reads the JSON that `plan` writes beside a plan; limits are those of all its campaigns together. From five plans on the
+newest step is tested as figures of periods are.
 """
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -34,21 +36,22 @@ def read_plans(files: Sequence[Path]) -> tuple[PlanFigures, ...]:
 def _read(file: Path) -> PlanFigures:
     try:
         tree: Any = json.loads(file.read_bytes())
-        prices = {
-            " ".join(filter(None, (each["kind"], each["channel"]))): float(each["price_eur"]) for each in tree["limits"]
-        }
+        campaigns = tree.get("campaigns", [tree])
+        mix: Counter[str] = Counter()
+        for each in campaigns:
+            mix.update({name: int(count) for name, count in each["mix"].items()})
         return PlanFigures(
             file=file.name,
-            campaign_id=tree["campaign_id"],
-            as_of=tree["as_of"],
-            contacts=int(tree["contacts"]),
-            net_eur=float(tree["net_eur"]),
-            prices=prices,
-            mix={name: int(count) for name, count in tree["mix"].items()},
+            campaign_id=", ".join(each["campaign_id"] for each in campaigns if each["campaign_id"]) or None,
+            as_of=campaigns[0]["as_of"],
+            contacts=sum(int(each["contacts"]) for each in campaigns),
+            net_eur=sum(float(each["net_eur"]) for each in campaigns),
+            prices={each["name"]: float(each["price_eur"]) for each in tree["joint"]["limits"]},
+            mix=dict(mix),
         )
     except OSError as error:
         raise DataError(f"{file}: cannot be read ({error.strerror}); give the JSON that `plan` wrote") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         raise DataError(f"{file}: is no plan's report ({error!r}); give the JSON that `plan` wrote") from error
 
 

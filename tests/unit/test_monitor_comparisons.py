@@ -178,7 +178,7 @@ def plan_file(folder: Path, number: int, price: float) -> Path:
         "as_of": f"2026-0{number}-01T00:00:00+00:00",
         "contacts": 100,
         "net_eur": 50.0,
-        "limits": [{"kind": "capacity", "channel": "sms", "price_eur": price}],
+        "joint": {"limits": [{"name": "capacity sms", "price_eur": price}]},
         "mix": {"sms": 40 + number, "email": 60 - number},
     }
     file = folder / f"plan{number}.json"
@@ -197,6 +197,16 @@ def test_a_price_that_leaps_alarms_and_four_plans_are_too_few(tmp_path: Path) ->
         "share of contacts by sms": "quiet",
     }
     assert compare_plans(past(), plans[:4]) == []
+
+
+def test_a_plan_of_several_campaigns_is_one(tmp_path: Path) -> None:
+    single = json.loads(plan_file(tmp_path, 1, 0.5).read_bytes())
+    joint = {"joint": single.pop("joint"), "campaigns": [single, {**single, "campaign_id": "other"}]}
+    (tmp_path / "both.json").write_text(json.dumps(joint), encoding="utf-8")
+    (found,) = read_plans([tmp_path / "both.json"])
+    assert (found.campaign_id, found.contacts, found.net_eur) == ("c1, other", 200, 100.0)
+    assert found.mix == {"sms": 82, "email": 118}
+    assert found.prices == {"capacity sms": 0.5}
 
 
 def test_a_file_that_is_no_plan_is_refused(tmp_path: Path) -> None:
