@@ -132,7 +132,9 @@ def write_plans(world, folder):
         rows = {"customer_id": [one, "nobody"], "channel": [channel, None], "campaign_id": campaign}
         pd.DataFrame(rows | {"as_of": time(plan)}).to_parquet(path)
         frame = pd.DataFrame({"customer_id": [one], "channel": [channel], "earliest_at": [time(moment)]})
-        frame.to_parquet(folder / f"plan{number}.moments.parquet")
+        frame.assign(campaign_id=pd.Series([campaign], dtype="str")).to_parquet(
+            folder / f"plan{number}.moments.parquet"
+        )
         paths.append(path)
     return paths
 

@@ -107,7 +107,8 @@ def test_no_window_is_ever_exceeded_and_nothing_goes_out_in_quiet_times(shop, pa
         counted = {each["rule"]: each["first"] for each in report["rules"]}
         assert sum(counted.values()) == int((~frame["eligible"]).sum())
         assert report["open"] == int(frame["eligible"].sum()) == refusals.open
-        sends = [(*row, campaign) for row in moments.itertuples(index=False, name=None)]
+        sends = list(moments.itertuples(index=False, name=None))
+        assert set(moments["campaign_id"]) <= {campaign}
         log += sends
         pending.append((out, sends))
         as_of += timedelta(hours=float(rng.choice([11, 24, 31])))

@@ -175,8 +175,10 @@ def write_plan(folder, name, *contacts, as_of="2026-05-31"):
     path.write_text(
         "\n".join(["customer_id,channel,campaign_id,as_of", *rows, f"held,,SPRING,{as_of}T00:00:00Z"]) + "\n"
     )
-    moments = [f"{who},{channel},{moment}Z" for who, channel, moment in contacts]
-    (folder / f"{name}.moments.csv").write_text("\n".join(["customer_id,channel,earliest_at", *moments]) + "\n")
+    moments = [f"{who},{channel},{moment}Z,SPRING" for who, channel, moment in contacts]
+    (folder / f"{name}.moments.csv").write_text(
+        "\n".join(["customer_id,channel,earliest_at,campaign_id", *moments]) + "\n"
+    )
     return path
 
 
@@ -203,7 +205,8 @@ def test_a_planned_contact_that_was_sent_counts_once(shop, tmp_path):
 def test_earlier_plans_that_do_not_serve_are_refused_together(shop, tmp_path):
     plan = write_plan(tmp_path, "plan", ("a", "mail", "2026-06-01T00:00:00"), ("b", "fax", "2026-06-01T00:00:00"))
     stale = write_plan(tmp_path, "stale", ("a", "mail", "2026-06-01T00:00:00"))
-    (tmp_path / "stale.moments.csv").write_text("customer_id,channel,earliest_at\na,sms,2026-06-01T00:00:00Z\n")
+    other = "customer_id,channel,earliest_at,campaign_id\na,sms,2026-06-01T00:00:00Z,SPRING\n"
+    (tmp_path / "stale.moments.csv").write_text(other)
     with pytest.raises(DataError) as caught:
         judged(shop, GAP, planned=[plan, stale, tmp_path / "none.csv"])
     words = (
