@@ -14,6 +14,7 @@ from channelwise.console import fail
 from channelwise.verbs.check import check
 from channelwise.verbs.demo import demo
 from channelwise.verbs.features import features
+from channelwise.verbs.monitor import monitor
 from channelwise.verbs.plan import plan
 from channelwise.verbs.registry import promote, rollback
 from channelwise.verbs.score import score
@@ -28,7 +29,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for verb in (check, features, train, promote, rollback, score, plan, serve, demo):
+for verb in (check, features, train, promote, rollback, score, plan, serve, monitor, demo):
     app.command()(verb)
 app.add_typer(keys, name="keys")
 

@@ -226,6 +226,18 @@ class Serving(Section):
     log_requests: bool
 
 
+class Monitor(Section):
+    """What monitoring compares, and from which size on it speaks up."""
+
+    period_days: Annotated[int, Field(ge=7, le=366)]
+    periods: Annotated[int, Field(ge=4, le=60)]
+    rows: Annotated[int, Field(ge=500)]
+    level: Annotated[float, Field(gt=0, lt=0.5)]
+    min_moved_share: Share
+    min_change: Positive
+    min_events: Count
+
+
 class Spark(Section):
     """Where `--engine spark` runs and with which settings."""
 
@@ -269,6 +281,7 @@ class Params(Section):
     planning: Planning
     resources: Resources
     serving: Serving
+    monitor: Monitor
     spark: Spark
     seed: Annotated[int, Field(ge=0, lt=2**31)]
     threads: Annotated[int, Field(ge=1, le=256)]

@@ -68,6 +68,14 @@ class CheckReport:
     as_of: datetime | None
 
     @property
+    def set_aside(self) -> dict[str, float]:
+        """Share of rows set aside, by table, without those of a time after as_of, which are no fault of the data."""
+        late = {fault.table: fault.rows for fault in self.of(Severity.QUARANTINED) if fault.rule == "after_as_of"}
+        return {
+            each.table: max(0, each.quarantined - late.get(each.table, 0)) / max(1, each.rows) for each in self.tables
+        }
+
+    @property
     def fatal(self) -> bool:
         """Whether any fault is fatal."""
         return bool(self.of(Severity.FATAL))

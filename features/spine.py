@@ -12,7 +12,7 @@ import pyarrow as pa
 from contract.kinds import HELD_OUT, SENT
 from contract.opens import OpensFound
 from contract.params import Params
-from features.engines import CAMPAIGNS, NUMBERED, Source, bounded, create_from_arrow, number_customers
+from features.engines import CAMPAIGNS, NUMBERED, Source, Window, bounded, create_from_arrow, number_customers
 from features.events import NO_ACTION, NO_CATEGORY, Codebook, Spine
 from features.labels import horizon_us, label
 from features.machine_opens import BY_PEOPLE, MACHINE_OPENS, find_machine_opens
@@ -55,13 +55,15 @@ class Decisions:
 
 
 @bounded("decisions")
-def decision_spine(intake: Source, timeline: Timeline, params: Params) -> Decisions:
+def decision_spine(intake: Source, timeline: Timeline, params: Params, *, only: Window | None = None) -> Decisions:
     """Every `sent` and `held_out` in the timeline's window, outside transactional campaigns, whose horizon is over.
 
     Args:
         intake: The same accepted rows from which the timeline was built.
         timeline: Numbers the customers; its window's end is the last moment that a horizon may reach.
         params: Outbound channels and the objective.
+        only: The decisions of this window instead, whether or not their horizon is over: the labels of those whose
+            horizon is not say what has followed so far.
 
     Raises:
         StorageError: Memory and spill do not suffice.
@@ -69,7 +71,7 @@ def decision_spine(intake: Source, timeline: Timeline, params: Params) -> Decisi
     connection = intake.connection
     permit(connection, timeline.window.until_us)
     number_customers(connection, timeline.ids)
-    _gather_sends(connection, timeline, params)
+    _gather_sends(connection, timeline, params, only)
     left_out = dict.fromkeys(REASONS, 0)
     left_out.update(connection.execute("SELECT reason, count(*) FROM sends WHERE row IS NULL GROUP BY ALL").fetchall())
     campaigns = connection.execute(
@@ -109,9 +111,13 @@ def _numbers(table: pa.Table, name: str, type_: type[Any]) -> npt.NDArray[Any]:
     return values
 
 
-def _gather_sends(connection: duckdb.DuckDBPyConnection, timeline: Timeline, params: Params) -> None:
+def _gather_sends(
+    connection: duckdb.DuckDBPyConnection, timeline: Timeline, params: Params, only: Window | None
+) -> None:
     """Make the table `sends` of all decisions, with `row`, the number in the spine, or `reason`, why it has none."""
     codebook, window = timeline.codebook, timeline.window
+    since_us = window.since_us if only is None else max(window.since_us, only.since_us)
+    last_us = window.until_us - horizon_us(params) if only is None else min(window.until_us, only.until_us) - 1
     _create_numbered(connection, "outbound_actions", "channel", codebook.outbound, first=NO_ACTION + 1)
     _create_numbered(connection, "category_numbers", "name", codebook.categories, first=0)
     connection.execute(f"""
@@ -128,8 +134,8 @@ def _gather_sends(connection: duckdb.DuckDBPyConnection, timeline: Timeline, par
             WHERE kind IN ('{SENT}', '{HELD_OUT}')),
         judged AS (
             SELECT *, CASE WHEN transactional THEN '{TRANSACTIONAL}' WHEN action IS NULL THEN '{NOT_OUTBOUND}'
-                WHEN unprofiled THEN '{NOT_PROFILED}' WHEN time_us < {window.since_us} THEN '{TOO_OLD}'
-                WHEN time_us + {horizon_us(params)} > {window.until_us} THEN '{NOT_OVER}' END AS reason
+                WHEN unprofiled THEN '{NOT_PROFILED}' WHEN time_us < {since_us} THEN '{TOO_OLD}'
+                WHEN time_us > {last_us} THEN '{NOT_OVER}' END AS reason
             FROM found)
         SELECT *, CASE WHEN reason IS NULL THEN row_number() OVER (
                 PARTITION BY reason IS NULL

@@ -3,6 +3,7 @@
 bundle.json   what was learned beside the trees, and the SHA-256 of every file
 response.txt  response of customer × action;  contact.txt, engagement.txt  the two preferences
 judged.txt    the response model before its last fit on everything: it never saw the rows on which it was judged
+profile.json  what the periods before training looked like, for monitoring; older bundles have none
 """
 
 import hashlib
@@ -31,6 +32,9 @@ from models.margin import Margin
 FORMAT: Final = 2
 MANIFEST: Final = "bundle.json"
 RESPONSE, CONTACT, ENGAGEMENT, JUDGED = "response.txt", "contact.txt", "engagement.txt", "judged.txt"
+PROFILE: Final = "profile.json"
+_UNLOADED: Final = (JUDGED, PROFILE)
+"""Texts that are no model to be kept ready."""
 
 
 class Preference(Artefact):
@@ -101,7 +105,7 @@ class Bundle:
         files = {name: _digest(text.encode()) for name, text in sorted(texts.items())}
         unversioned = manifest.model_copy(update={"files": files, "model_version": ""})
         version = f"{manifest.objective_name}-{_digest(_canonical(unversioned))[:12]}"
-        boosters = {name: lgb.Booster(model_str=text) for name, text in texts.items() if name != JUDGED}
+        boosters = {name: lgb.Booster(model_str=text) for name, text in texts.items() if name not in _UNLOADED}
         return cls(unversioned.model_copy(update={"model_version": version}), dict(texts), boosters, threads)
 
     @property
@@ -118,6 +122,10 @@ class Bundle:
     def engagement_channels(self) -> tuple[str, ...]:
         """The channel of each column of `engagement_preference`."""
         return self.manifest.engagement.channels
+
+    def with_profile(self, text: str) -> "Bundle":
+        """The same with this profile beside the models; its version is another."""
+        return Bundle.assembled(self.manifest, {**self.texts, PROFILE: text}, self.threads)
 
     def joint(self, own: Collection[str], *, threads: int | None = None) -> Joint:
         """The models over customers × actions, with these columns (names) as the actions' own."""
@@ -203,7 +211,7 @@ def load_bundle(folder: Path, threads: int = 1) -> Bundle:
     if missing := [name for name in needed if name not in texts]:
         raise ArtefactError(f"{folder}: bundle.json lists no {', '.join(missing)}; train again")
     try:
-        boosters = {name: lgb.Booster(model_str=text) for name, text in texts.items() if name != JUDGED}
+        boosters = {name: lgb.Booster(model_str=text) for name, text in texts.items() if name not in _UNLOADED}
     except lgb.basic.LightGBMError as error:
         raise ArtefactError(
             f"{folder}: LightGBM {lgb.__version__} cannot read a model: {error}; train again"

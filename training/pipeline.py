@@ -35,6 +35,7 @@ from training.insight import Insight, gather_insight
 from training.leaks import find_leaks
 from training.logistic import fit_logistic
 from training.policy_value import PolicyValue
+from training.profiling import with_profile
 from training.promotion import CHALLENGER, CHAMPION, Verdict, first_verdict, later_verdict
 from training.propensities import weigh_log
 from training.report import TrainingReport
@@ -102,7 +103,7 @@ def train(
     rival = None
     if champion is not None:
         rival = Champion(champion, rows_of(FeatureSet.from_json(champion.manifest.features)))
-    return train_bundle(
+    result = train_bundle(
         decisions,
         rows_of(features),
         split,
@@ -114,6 +115,11 @@ def train(
         storage=storage,
         progress=progress,
     )
+    del decisions
+    progress("profile", 0, 1)
+    bundle = with_profile(result.bundle, intake, timeline, params)
+    progress("profile", 1, 1)
+    return replace(result, bundle=bundle, report=replace(result.report, model_version=bundle.model_version))
 
 
 def train_bundle(

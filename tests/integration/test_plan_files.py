@@ -9,6 +9,7 @@ from contract.errors import DataError, RefusedError, UsageError
 from contract.loading import load_params
 from serving.limits import limits_of
 from serving.plan import PlanOptions, make_plan
+from serving.watching.plans import read_plans
 from tests.adapters.plan_scores import AS_OF, score_frame, written
 
 
@@ -218,3 +219,12 @@ def test_the_page_is_written_with_the_plan_and_tells_what_changed_since_the_last
     assert sum(result.report.moves.reasons.values()) == moved
     assert "last plan" in result.report.baselines
     assert json.loads(result.report_file.read_text())["moves"]["moved"] == moved
+
+
+def test_monitoring_reads_what_a_plan_wrote(tmp_path, params):
+    result = planned(tmp_path, score_frame(), params)
+    report = json.loads(result.report_file.read_text())
+    (found,) = read_plans([result.report_file])
+    assert (found.campaign_id, found.contacts, found.mix) == ("spring", report["contacts"], report["mix"])
+    assert len(found.prices) == 4
+    assert found.prices["budget"] == next(each["price_eur"] for each in report["limits"] if each["kind"] == "budget")
