@@ -143,12 +143,14 @@ class LiveRules:
             return None
         return Row(event.occurred_at_us, self._channels.get(event.channel or "", -1), kind, event.campaign_id)
 
-    def expect(self, customer_id: str, campaign_id: str, channel: str | None, moment_us: int, made_at_us: int) -> None:
-        """A decision was made; it stands in place of an earlier one about the customer and campaign."""
-        if channel is None:
-            self._expected[customer_id].pop(campaign_id, None)
-        else:
+    def expect(
+        self, customer_id: str, campaign_id: str, channel: str | None, moment_us: int, made_at_us: int
+    ) -> Expected | None:
+        """A decision was made; it stands in place of an earlier one about customer and campaign, which is returned."""
+        earlier = self._expected.get(customer_id, {}).pop(campaign_id, None)
+        if channel is not None:
             self._expected[customer_id][campaign_id] = Expected(self._channels[channel], moment_us, made_at_us)
+        return earlier
 
     def forget(self, customer_id: str) -> None:
         """Know nothing of the customer any more but what a suppression list says."""

@@ -5,7 +5,7 @@ cannot both use the last contact that a window leaves. Who is held out is also a
 that the next training knows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,6 +24,7 @@ from serving.http.messages import DecisionMade, DecisionsAnswer, DecisionsReques
 from serving.http.routes import Call
 from serving.http.service import Service, microseconds, moment, pieces
 from serving.live import LiveModel, Person
+from serving.live_rules import Expected
 from serving.roles import HOLDOUT, ROLES
 
 NO_CONTACT: Final = "no_contact"
@@ -52,11 +53,12 @@ class Deciding:
             return Answer(200, kept)
         now, model, desk = self.service.clock(), self.service.served.model, self.desks.of(request.campaign_id)
         made: dict[str, DecisionMade] = {}
+        earlier: dict[str, Expected | None] = {}
         try:
             for ids in pieces(list(dict.fromkeys(request.customers))):
                 for each in self._made(ids, request.campaign_id, model, desk, now):
                     made[each.customer_id] = each
-                    self._expect(request.campaign_id, each, now)
+                    earlier[each.customer_id] = self._expect(request.campaign_id, each, now)
                 yield
             told = DecisionsAnswer(
                 request_id=request.request_id,
@@ -68,8 +70,7 @@ class Deciding:
             )
             answered, kept = self._kept(request, question, told, list(made.values()))
         except BaseException:
-            for customer_id in made:
-                self.service.rules.expect(customer_id, request.campaign_id, None, now, now)
+            self._restore(request.campaign_id, earlier)
             raise
         self._follow(request.request_id, answered)
         return Answer(200, kept)
@@ -152,9 +153,19 @@ class Deciding:
                     )
                 )
 
-    def _expect(self, campaign_id: str, each: DecisionMade, now_us: int) -> None:
+    def _expect(self, campaign_id: str, each: DecisionMade, now_us: int) -> Expected | None:
+        """What was expected until now."""
         moment_us = now_us if each.not_before is None else microseconds(each.not_before)
-        self.service.rules.expect(each.customer_id, campaign_id, each.channel, moment_us, now_us)
+        return self.service.rules.expect(each.customer_id, campaign_id, each.channel, moment_us, now_us)
+
+    def _restore(self, campaign_id: str, earlier: Mapping[str, Expected | None]) -> None:
+        """Expect again what was expected before decisions that were not kept."""
+        channels, expect = self.service.params.outbound, self.service.rules.expect
+        for customer_id, each in earlier.items():
+            if each is None:
+                expect(customer_id, campaign_id, None, 0, 0)
+            else:
+                expect(customer_id, campaign_id, channels[each.channel], each.moment_us, each.made_at_us)
 
 
 def _message(

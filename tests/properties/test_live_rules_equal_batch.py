@@ -107,7 +107,8 @@ def test_a_contact_decided_counts_until_it_is_late_and_one_that_is_forgotten_not
     late = world.as_of + round(params.serving.planned_hours / 24 * DAY)
     assert [closed(world.as_of), closed(late), closed(late + 1)] == [True, True, False]
     assert not closed(world.as_of, "CLEARANCE")
-    live.expect("d", "CLEARANCE", None, world.as_of, world.as_of)
+    earlier = live.expect("d", "CLEARANCE", None, world.as_of, world.as_of)
+    assert earlier == (CHANNELS.index("sms"), world.as_of, world.as_of)
     assert not closed(world.as_of)
     live.expect("d", "CLEARANCE", "sms", world.as_of, world.as_of)
     live.forget("d")
