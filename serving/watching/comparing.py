@@ -1,7 +1,7 @@
 """Compares the newest period with those before training: columns, hours and figures; reads no file.
 
-A column is compared by how far its distribution has moved (`serving.watching.distances`), relative to its usual moves, a
-figure by the logarithm of its ratio, both with the moves between reference periods that lie as far apart
+A column is compared by how far its distribution has moved (`serving.watching.distances`), relative to its usual moves,
+a figure by the logarithm of its ratio; both are held against the moves between reference periods that lie as far apart
 (`serving.watching.moderated`).
 """
 
