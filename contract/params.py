@@ -221,6 +221,7 @@ class Serving(Section):
     requests_per_second: Positive
     burst_requests: Positive
     watch_seconds: Positive
+    planned_hours: Positive
     durability: Literal["process", "power"]
     log_requests: bool
 

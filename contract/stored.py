@@ -103,9 +103,11 @@ def _parts(connection: duckdb.DuckDBPyConnection, folder: Path, schema: Schema) 
         _copy(connection, folder / DECISIONS, f"SELECT {names} FROM propensities", "decided_here", _DECIDED)
         yield "intake.decided_here"
     elif schema.name == CUSTOMERS and base.exists():
-        query = "SELECT DISTINCT customer_id FROM interactions"
-        _copy(connection, folder / EVENTS, query, "met_since", pa.schema([("customer_id", pa.string())]))
-        yield f"(FROM intake.met_since ANTI JOIN read_parquet({literal(str(base))}) USING (customer_id))"
+        ids = pa.schema([("customer_id", pa.string())])
+        for file, table in ((EVENTS, "interactions"), (DECISIONS, "propensities")):
+            _copy(connection, folder / file, f"SELECT DISTINCT customer_id FROM {table}", f"met_in_{table}", ids)
+        met = "(FROM intake.met_in_interactions UNION FROM intake.met_in_propensities)"
+        yield f"(FROM {met} ANTI JOIN read_parquet({literal(str(base))}) USING (customer_id))"
 
 
 def _copy(connection: duckdb.DuckDBPyConnection, file: Path, query: str, table: str, schema: pa.Schema) -> None:

@@ -5,7 +5,7 @@ from the same rows holds: late events stand where their time puts them, exact co
 ever appended. The delivered row is kept too, so that a training can take the store as its data.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from hashlib import blake2b
 from itertools import pairwise
 from math import isfinite
@@ -87,8 +87,16 @@ class EventStore(Protocol):
     def forget(self, customer_id: str) -> bool:
         """Remove all that is held of the customer; whether anything was."""
 
-    def interactions(self) -> Iterator[Interaction]:
-        """Every delivered row that counts, ascending by customer."""
+    def encoded(self, event: Interaction) -> tuple[int, int]:
+        """Code and cents that the event would have in a history; a code that is new is appended, the event is not.
+
+        Raises:
+            DataError: The event breaks the contract.
+            StorageError: The store cannot be written.
+        """
+
+    def interactions(self, kinds: Collection[str] | None = None) -> Iterator[Interaction]:
+        """Every delivered row that counts, of these kinds or of all, ascending by customer."""
 
     def close(self) -> None:
         """Let go of what is open."""

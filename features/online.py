@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from contract.errors import UsageError
 from contract.kinds import OPENED
+from features.blocks import joined
 from features.demographic import MAX_AGE_YEARS, Customers
 from features.event_store import Appended, EventStore, Interaction
 from features.events import NO_ACTION, NO_CATEGORY, US_PER_DAY, Codebook, EventCode, Events, Spine
@@ -28,12 +29,11 @@ _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 
 
 class Asked(NamedTuple):
-    """A question about one customer; the fields are the arguments of `OnlineFeatures.row`."""
+    """A question about customers; the fields are the arguments of `OnlineFeatures.row`."""
 
     as_of_us: int
     actions: tuple[int, ...]
     category: int
-    use: Use
 
 
 class Question(NamedTuple):
@@ -46,6 +46,16 @@ class Question(NamedTuple):
     action: npt.NDArray[np.int16]
     category: npt.NDArray[np.int16]
     own: Matrix
+
+    def spine(self, customers: int, as_of_us: int) -> Spine:
+        """The rows of so many customers at a moment."""
+        n_rows = customers * len(self.action)
+        moment = np.full(n_rows, as_of_us, np.int64) if n_rows > 1 else np.array((as_of_us,), np.int64)
+        moment.setflags(write=False)
+        if customers == 1:
+            return Spine(self.customer, moment, self.action, self.category)
+        customer = np.repeat(np.arange(customers), len(self.action))
+        return Spine(customer, moment, np.tile(self.action, customers), np.tile(self.category, customers))
 
 
 class Known:
@@ -62,7 +72,7 @@ class Known:
             raise UsageError(f"customers: lack {', '.join(lacking)}; read them by the table of this encoder")
         self._values = customers.values[:, [customers.names.index(name) for name in encoder.names]]
         self._offsets, self._from_us = customers.offsets, customers.from_us
-        self._nobody = [nan] * len(encoder.names)
+        self.nobody = [nan] * len(encoder.names)
         self._numbers = {customer: number for number, customer in enumerate(ids)}
         self._ages = [at for at, column in enumerate(encoder.columns) if column.reading == "age"]
         self._days = [at for at, column in enumerate(encoder.columns) if column.reading == "days"]
@@ -71,7 +81,7 @@ class Known:
         """(n_columns,) of a customer; all missing where not known."""
         number = self._numbers.get(customer_id)
         if number is None:
-            return self._nobody
+            return self.nobody
         first, end = self._offsets[number : number + 2]
         version = first if end == first + 1 else bisect_left(self._from_us, as_of_us, first, end) - 1
         values: list[float] = self._values[version].tolist()
@@ -160,8 +170,8 @@ class OnlineFeatures:
         Raises:
             UsageError: An action or the category does not exist.
         """
-        asked = Asked(as_of_us, actions, category, use)
-        return self._described(self._store.history(customer_id), customer_id, asked)
+        asked = Asked(as_of_us, actions, category)
+        return self._described(self._store.history(customer_id), customer_id, asked, use)
 
     def append(
         self,
@@ -173,40 +183,60 @@ class OnlineFeatures:
     ) -> tuple[Appended, Matrix]:
         """Keep an event and describe its customer with it: `EventStore.append` and `row` in one, with one read less."""
         appended = self._store.append(event)
-        asked = Asked(as_of_us, actions, category, use)
-        return appended, self._described(appended.history, event.customer_id, asked)
+        asked = Asked(as_of_us, actions, category)
+        return appended, self._described(appended.history, event.customer_id, asked, use)
 
-    def row_of(self, history: bytes, customer_id: str, asked: Asked) -> Matrix:
-        """`row` of a history that was read already."""
-        return self._described(history, customer_id, asked)
+    def together(self, histories: Sequence[bytes], uses: Sequence[Use], as_of_us: int) -> Events:
+        """What may be used of n histories before a moment, as the events of customers 0 to n - 1."""
+        parts = [self._usable(history, use, as_of_us) for history, use in zip(histories, uses, strict=True)]
+        events = parts[0] if len(parts) == 1 else joined(parts)
+        if events.code.max(initial=0) >= len(self._features.codebook.entries):
+            self._follow(self._store.refresh())
+        return self._features.machine_opens.without(events)
 
-    def _described(self, history: bytes, customer_id: str, asked: Asked) -> Matrix:
-        as_of_us, actions, category, use = asked
-        features, question = self._features, self._questions.get((actions, category))
+    def rows(self, events: Events, customer_ids: Sequence[str], uses: Sequence[Use], asked: Asked) -> Matrix:
+        """(n * n_actions, n_columns) all columns of n customers, a customer's rows side by side.
+
+        Args:
+            events: Theirs, as `together` gives them.
+            customer_ids: (n,) of the customers.
+            uses: (n,) what their consents allow.
+            asked: The question.
+        """
+        features, question = self._features, self._questions.get((asked.actions, asked.category))
         if question is None:
-            question = self._asked(actions, category)
-        swept, n_rows = len(features.features), len(question.action)
+            question = self._asked(asked.actions, asked.category)
+        swept, n, n_actions = len(features.features), len(customer_ids), len(question.action)
         known = swept + len(features.demographic.columns)
-        out = np.empty((n_rows, len(self.names)), np.float32)
+        out = np.empty((n * n_actions, len(self.names)), np.float32)
         if swept:
-            events = events_of(history if use.profiling else EMPTY, as_of_us - self._lookback_us, as_of_us)
-            if use.opened_on is not None:
-                events = self._tracked(events, use.opened_on)
-            seen = features.machine_opens.without(events)
-            moment = np.full(n_rows, as_of_us, np.int64) if n_rows > 1 else np.array((as_of_us,), np.int64)
-            moment.setflags(write=False)
-            spine = Spine(question.customer, moment, question.action, question.category)
-            try:
-                sweep(features.program, seen, spine, out)
-            except UsageError:
-                if self._store.refresh() is features.codebook:
-                    raise
-                self._follow(self._store.codebook)
-                sweep(self._features.program, self._features.machine_opens.without(events), spine, out)
+            self._sweep(events, question.spine(n, asked.as_of_us), out)
         if known > swept:
-            out[:, swept:known] = self._known.at(customer_id, as_of_us) if use.profiling else nan
-        out[:, known:] = question.own
+            at, nobody = self._known.at, self._known.nobody
+            values = [
+                at(each, asked.as_of_us) if use.profiling else nobody
+                for each, use in zip(customer_ids, uses, strict=True)
+            ]
+            out[:, swept:known] = values[0] if n == 1 else np.repeat(np.array(values), n_actions, axis=0)
+        out[:, known:] = question.own if n == 1 else np.tile(question.own, (n, 1))
         return out
+
+    def _described(self, history: bytes, customer_id: str, asked: Asked, use: Use) -> Matrix:
+        return self.rows(self.together([history], [use], asked.as_of_us), [customer_id], [use], asked)
+
+    def _usable(self, history: bytes, use: Use, as_of_us: int) -> Events:
+        events = events_of(history if use.profiling else EMPTY, as_of_us - self._lookback_us, as_of_us)
+        return events if use.opened_on is None else self._tracked(events, use.opened_on)
+
+    def _sweep(self, events: Events, spine: Spine, out: Matrix) -> None:
+        features = self._features
+        try:
+            sweep(features.program, events, spine, out)
+        except UsageError:
+            if self._store.refresh() is features.codebook:
+                raise
+            self._follow(self._store.codebook)
+            sweep(self._features.program, events, spine, out)
 
     def _tracked(self, events: Events, opened_on: frozenset[str]) -> Events:
         """Without what was opened on other channels than these."""

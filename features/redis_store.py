@@ -12,7 +12,7 @@ the one that was read; of two who append to one customer at once, one tries agai
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any, Final
@@ -158,14 +158,22 @@ class RedisStore:
                 self._client.bgrewriteaof()
         return known
 
-    def interactions(self) -> Iterator[Interaction]:
+    def encoded(self, event: Interaction) -> tuple[int, int]:
+        """See `EventStore`."""
+        cents = self._coding.checked(event)
+        with self._storage():
+            return self._code(event), cents
+
+    def interactions(self, kinds: Collection[str] | None = None) -> Iterator[Interaction]:
         """See `EventStore`."""
         with self._storage():
             for key in sorted(self._keys()):
                 customer_id = key[len(self._prefix) :].decode()
                 rows = [json.loads(row) for _, row in self._client.hscan_iter(key, match=ROW + b"*")]
                 for row in sorted(rows, key=_row_order):
-                    yield Interaction(customer_id, *row)
+                    event = Interaction(customer_id, *row)
+                    if kinds is None or event.kind in kinds:
+                        yield event
 
     def close(self) -> None:
         """See `EventStore`."""

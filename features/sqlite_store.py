@@ -8,7 +8,7 @@ the disk, which costs a millisecond or more, and survives that too. Processes on
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import RLock
@@ -164,13 +164,22 @@ class SqliteStore:
                 self._run("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         return row is not None
 
-    def interactions(self) -> Iterator[Interaction]:
+    def encoded(self, event: Interaction) -> tuple[int, int]:
         """See `EventStore`."""
-        query = """SELECT customer_id, occurred_at_us, kind, channel, campaign_id, send_id, value, cost, propensity,
-            category, transactional, event_id FROM deliveries JOIN histories USING (number)
-            ORDER BY customer_id, occurred_at_us, identity"""
+        cents, code = self._coding.checked(event), self._coding.number(event)
+        if code is None:
+            with self._storage(), self._transaction():
+                code = self._new_code(event)
+        return code, cents
+
+    def interactions(self, kinds: Collection[str] | None = None) -> Iterator[Interaction]:
+        """See `EventStore`."""
+        chosen = "" if kinds is None else f"WHERE kind IN ({', '.join('?' * len(kinds))})"
+        query = f"""SELECT customer_id, occurred_at_us, kind, channel, campaign_id, send_id, value, cost, propensity,
+            category, transactional, event_id FROM deliveries JOIN histories USING (number) {chosen}
+            ORDER BY customer_id, occurred_at_us, identity"""  # noqa: S608  question marks
         with self._storage():
-            for row in self._run(query):
+            for row in self._run(query, tuple(kinds or ())):
                 yield Interaction._make((*row[:10], bool(row[10]), row[11]))
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import RLock
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from contract.errors import DataError, StorageError
 
@@ -22,7 +22,7 @@ CREATE TABLE IF NOT EXISTS requests (request_id TEXT PRIMARY KEY, question BLOB 
 CREATE TABLE IF NOT EXISTS request_customers (customer_id TEXT NOT NULL, request_id TEXT NOT NULL,
     PRIMARY KEY (customer_id, request_id)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS decisions (customer_id TEXT NOT NULL, campaign_id TEXT NOT NULL, made_at_us INTEGER NOT NULL,
-    channel TEXT, role TEXT NOT NULL, propensity REAL NOT NULL, model_version TEXT NOT NULL,
+    channel TEXT, role TEXT NOT NULL, propensity REAL NOT NULL, model_version TEXT NOT NULL, not_before_us INTEGER,
     PRIMARY KEY (customer_id, campaign_id)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS propensities (customer_id TEXT NOT NULL, campaign_id TEXT NOT NULL, channel TEXT,
     propensity REAL NOT NULL);
@@ -32,7 +32,9 @@ CREATE TABLE IF NOT EXISTS erased (digest TEXT PRIMARY KEY) WITHOUT ROWID;
 
 
 class Decided(NamedTuple):
-    """One decision. channel: None is no contact; propensities: of every action that could have been taken."""
+    """One decision. channel: None is no contact; propensities: of every action that could have been taken, all above 0;
+    not_before_us: when the contact may go out at the earliest, None at once.
+    """
 
     customer_id: str
     campaign_id: str
@@ -41,6 +43,7 @@ class Decided(NamedTuple):
     role: str
     model_version: str
     propensities: Mapping[str | None, float]
+    not_before_us: int | None = None
 
     @property
     def propensity(self) -> float:
@@ -51,8 +54,8 @@ class Decided(NamedTuple):
 class DecisionLog:
     """One SQLite file. One object may be used by several threads, one at a time; several processes may share it."""
 
-    def __init__(self, path: Path) -> None:
-        """Open the log, or make it.
+    def __init__(self, path: Path, *, durability: Literal["process", "power"] = "process") -> None:
+        """Open the log, or make it; durability: as a store of events has it.
 
         Raises:
             StorageError: it cannot be opened or written.
@@ -64,7 +67,7 @@ class DecisionLog:
             )
             self._run = self._connection.execute
             self._run("PRAGMA journal_mode = WAL")
-            self._run("PRAGMA synchronous = NORMAL")
+            self._run(f"PRAGMA synchronous = {'FULL' if durability == 'power' else 'NORMAL'}")
             self._run("PRAGMA secure_delete = ON")
             with self._transaction():
                 for statement in filter(str.strip, _SCHEMA.split(";")):
@@ -103,8 +106,8 @@ class DecisionLog:
                 [(each.customer_id, request_id) for each in decided],
             )
             self._connection.executemany(
-                "INSERT OR REPLACE INTO decisions VALUES (?, ?, ?, ?, ?, ?, ?)",
-                [(*each[:5], each.propensity, each.model_version) for each in decided],
+                "INSERT OR REPLACE INTO decisions VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                [(*each[:5], each.propensity, each.model_version, each.not_before_us) for each in decided],
             )
             self._connection.executemany(
                 "DELETE FROM propensities WHERE customer_id = ? AND campaign_id = ?", [each[:2] for each in decided]
@@ -134,6 +137,17 @@ class DecisionLog:
             ORDER BY made_at_us DESC, campaign_id"""
         with self._storage():
             return self._run(query, (customer_id,)).fetchall()
+
+    def contacts(self, since_us: int) -> Iterator[tuple[str, str, str, int, int]]:
+        """(customer, campaign, channel, earliest moment, when decided) of each contact decided from `since_us` on."""
+        query = """SELECT customer_id, campaign_id, channel, coalesce(not_before_us, made_at_us), made_at_us
+            FROM decisions WHERE channel IS NOT NULL AND made_at_us >= ?"""
+        with self._storage():
+            yield from self._run(query, (since_us,)).fetchall()
+
+    def erased_among(self, customer_ids: Sequence[str]) -> list[str]:
+        """Those who were to be forgotten."""
+        return [each for each in customer_ids if self.is_erased(each)]
 
     def forget(self, customer_id: str) -> bool:
         """Remove all decisions about a customer, and answers that named them; whether anything was held.

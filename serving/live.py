@@ -2,21 +2,23 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import nan
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import duckdb
-import numpy as np
 import pyarrow as pa
 
-from contract.errors import ArtefactError
+from contract.errors import ArtefactError, DataError
 from contract.params import Params
 from contract.sources import literal, quoted
 from contract.stored import base_file
 from contract.tables import DATA_TABLES, SCHEMAS
 from features.demographic import Customers
-from features.event_store import EventStore
+from features.event_store import EventStore, Interaction
 from features.events import NO_CATEGORY
+from features.histories import inserted
+from features.matrix import Matrix
 from features.online import NO_CANDIDATE, Asked, OnlineFeatures
 from features.permission import Use, Uses, uses
 from features.spine import category_of
@@ -46,12 +48,27 @@ class Shop:
     ids: pa.Array
     campaigns: Mapping[str, Campaign]
 
+    @property
+    def transactional(self) -> frozenset[str]:
+        """Ids of the campaigns of that type."""
+        return frozenset(name for name, each in self.campaigns.items() if each.transactional)
+
     def campaign(self, campaign_id: str | None) -> Campaign:
         """The campaign; one of which nothing is known where the store has none of that id."""
         return self.campaigns.get(campaign_id or "", NO_CAMPAIGN)
 
 
 NO_CAMPAIGN: Final = Campaign(None, False)
+
+
+class Person(NamedTuple):
+    """A customer to be predicted. history: as `features.histories` has it; replaced: columns of the model by name, with
+    numbers as the model has them.
+    """
+
+    customer_id: str
+    history: bytes
+    replaced: Mapping[str, float] = {}
 
 
 def open_shop(folder: Path, params: Params) -> Shop:
@@ -113,6 +130,18 @@ class LiveModel:
         self._store = store
         self.shared = OnlineFeatures(self.scorer.candidates.shared, store, customers, ids)
         self.own = OnlineFeatures(self.scorer.candidates.own, store, customers, ids)
+        features = self.scorer.features
+        self._replaceable = {*features.names} - {*features.row_columns}
+        self._levels = {
+            column.name: {level: float(at) for at, level in enumerate(column.levels)}
+            for column in features.demographic.columns
+            if column.categorical
+        }
+
+    @property
+    def replaceable(self) -> list[str]:
+        """Names of the columns that a request may give, in the model's order."""
+        return [name for name in self.scorer.features.names if name in self._replaceable]
 
     @property
     def model_version(self) -> str:
@@ -135,19 +164,59 @@ class LiveModel:
         """The customer's events, as the store has them now."""
         return self._store.history(customer_id)
 
-    def predict(
-        self, customer_ids: Sequence[str], histories: Sequence[bytes], as_of_us: int, campaign: Campaign
-    ) -> Predictions:
-        """What n customers will do, in their order, by these histories of theirs."""
+    def history_with(self, history: bytes, events: Sequence[Interaction]) -> bytes:
+        """The history as it would be if these events of the customer had been delivered too.
+
+        Raises:
+            DataError: an event breaks the contract.
+        """
+        for event in events:
+            code, cents = self._store.encoded(event)
+            history = inserted(history, event.occurred_at_us, code, cents)
+        return history
+
+    def columns(self, features: Mapping[str, float | str | None]) -> dict[str, float]:
+        """Columns by name as numbers, levels given by their text.
+
+        Raises:
+            DataError: the model has no such column, or it takes no text or no number.
+        """
+        return {name: self._column(name, value) for name, value in features.items()}
+
+    def _column(self, name: str, value: float | str | None) -> float:
+        levels = self._levels.get(name)
+        if name not in self._replaceable:
+            raise DataError(
+                f"features.{name}: the model has no such column that can be given; GET /v1/models lists them"
+            )
+        if value is None:
+            return nan
+        if isinstance(value, str) != (levels is not None):
+            expected = "a number" if levels is None else f"a text, such as {', '.join(sorted(levels)[:3])}"
+            raise DataError(f"features.{name}: found {value!r}; expected {expected}")
+        if levels is None:
+            return float(value)
+        return float(levels.get(str(value), len(levels)))
+
+    def predict(self, people: Sequence[Person], as_of_us: int, campaign: Campaign) -> Predictions:
+        """What n customers will do, in their order."""
         category = NO_CATEGORY
         if campaign.category is not None:
             category = category_of(self.shared.codebook, campaign.category)
-        shared, own = [], []
-        for customer_id, history in zip(customer_ids, histories, strict=True):
-            use = self._uses.of(customer_id)
-            shared.append(self.shared.row_of(history, customer_id, Asked(as_of_us, NO_CANDIDATE, category, use)))
-            asked = Asked(as_of_us, self.scorer.candidates.actions, category, use)
-            own.append(self.own.row_of(history, customer_id, asked))
-        if len(shared) == 1:
-            return self.scorer.predict(shared[0], own[0])
-        return self.scorer.predict(np.concatenate(shared), np.concatenate(own))
+        ids = [each.customer_id for each in people]
+        uses = [self._uses.of(each) for each in ids]
+        events = self.shared.together([each.history for each in people], uses, as_of_us)
+        shared = self.shared.rows(events, ids, uses, Asked(as_of_us, NO_CANDIDATE, category))
+        actions = self.scorer.candidates.actions
+        own = self.own.rows(events, ids, uses, Asked(as_of_us, actions, category))
+        for at, each in enumerate(people):
+            if each.replaced and uses[at].profiling:
+                _replace(shared[at : at + 1], self.shared.names, each.replaced)
+                _replace(own[at * len(actions) : (at + 1) * len(actions)], self.own.names, each.replaced)
+        return self.scorer.predict(shared, own)
+
+
+def _replace(rows: Matrix, names: Sequence[str], replaced: Mapping[str, float]) -> None:
+    for at, name in enumerate(names):
+        if name in replaced:
+            rows[:, at] = replaced[name]

@@ -1,7 +1,9 @@
 """The job that serves: puts store, model and HTTP together, and runs until it is told to end."""
 
 import asyncio
-from collections.abc import Callable
+import fcntl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
@@ -20,14 +22,16 @@ from features.sqlite_store import SqliteStore
 from models.bundle import Bundle, load_bundle
 from models.champion import champion_folder
 from serving.decision_log import DecisionLog
-from serving.eligibility import Eligibility
+from serving.desks import Desks
 from serving.http.api import routes_of
 from serving.http.application import Application, Bounds
+from serving.http.deciding import Deciding
 from serving.http.keys import Keys
 from serving.http.metrics import Metrics
-from serving.http.server import run_server
+from serving.http.server import Watched, run_server
 from serving.http.service import Served, Service, microseconds
-from serving.live import LiveModel, open_shop
+from serving.live import LiveModel, Shop, open_shop
+from serving.live_rules import HOUR_US, LiveRules
 from serving.store import SMALL_TABLES, make_store, remove_erased, renew_tables
 
 
@@ -36,7 +40,8 @@ class ServeRequest:
     """What to serve, from where, to whom.
 
     data: tables that a new store begins with, and that an existing one takes its customers, consents and campaigns
-    from; store: the folder of the store; model: a bundle's folder, or the file that points to the champion's.
+    from; store: the folder of the store; model: a bundle's folder, or the file that points to the champion's; plans:
+    the last plan of each campaign that has one.
     """
 
     data: Place | None
@@ -45,6 +50,7 @@ class ServeRequest:
     keys: Keys
     host: str
     port: int
+    plans: tuple[Path, ...] = ()
 
 
 class ModelWatch:
@@ -81,7 +87,7 @@ def run_serve(
     """Serves until SIGTERM or SIGINT.
 
     Raises:
-        UsageError: there is no key, no model, or neither store nor data.
+        UsageError: there is no key, no model, neither store nor data, or another server has the store.
         DataError: the data that a new store was to begin with cannot be used.
     """
     if not request.keys.keys:
@@ -90,22 +96,52 @@ def run_serve(
     bundle = watch.newer()
     assert bundle is not None
     _prepare_store(request, bundle, params, progress, clock())
-    log = DecisionLog(request.store / DECISIONS)
+    with _alone(request.store):
+        _serve(request, bundle, watch, params, clock, say)
+
+
+@contextmanager
+def _alone(store: Path) -> Iterator[None]:
+    """Has the store to itself; the system takes that back whatever ends the process.
+
+    Raises:
+        UsageError: another server has it.
+    """
+    with (store / "server.lock").open("wb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UsageError(
+                f"--store {store}: another server answers from it, and each must know of every event; end that one, or "
+                "name another store"
+            ) from None
+        yield
+
+
+def _serve(
+    request: ServeRequest,
+    bundle: Bundle,
+    watch: ModelWatch,
+    params: Params,
+    clock: Callable[[], datetime],
+    say: TextIO,
+) -> None:
+    log = DecisionLog(request.store / DECISIONS, durability=params.serving.durability)
     remove_erased(request.store, log)
     store = SqliteStore(request.store / EVENTS, params, durability=params.serving.durability)
     try:
         service = _service(request, bundle, params, store, log, clock)
         metrics = Metrics()
-        routes = routes_of(service, metrics, version("channelwise"))
+        desks = Desks(params, request.plans, service.shop.connection)
+        routes = routes_of(service, Deciding(service, desks), metrics, version("channelwise"))
         application = Application(routes, request.keys, _bounds(params), metrics, log_all=params.serving.log_requests)
         asyncio.run(
             run_server(
                 application,
                 service,
-                watch.newer,
+                Watched(watch.newer, desks.renew, params.serving.watch_seconds),
                 host=request.host,
                 port=request.port,
-                watch_seconds=params.serving.watch_seconds,
                 say=say,
             )
         )
@@ -147,9 +183,19 @@ def _service(
         log=log,
         shop=shop,
         served=Served(model, now_us),
-        rule=Eligibility(shop.connection, params, clock()),
+        rules=_rules(shop, params, store, log, now_us),
         clock=lambda: microseconds(clock()),
     )
+
+
+def _rules(shop: Shop, params: Params, store: EventStore, log: DecisionLog, now_us: int) -> LiveRules:
+    """The rules with all that came in and was decided before the start."""
+    rules = LiveRules(shop.connection, params, shop.ids.to_pylist(), shop.transactional, now_us)
+    for event in store.interactions(rules.kinds):
+        rules.take(event)
+    for contact in log.contacts(now_us - round(params.serving.planned_hours * HOUR_US)):
+        rules.expect(*contact)
+    return rules
 
 
 def _bounds(params: Params) -> Bounds:

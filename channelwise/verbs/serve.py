@@ -31,6 +31,14 @@ def serve(
     model: Annotated[
         Path | None, typer.Option("--model", metavar="DIR", help="A bundle's folder, instead of the champion.")
     ] = None,
+    plan: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--plan",
+            metavar="FILE",
+            help="The last plan of a campaign, by whose prices decisions are made; may be repeated.",
+        ),
+    ] = None,
     store: StoreFolder = STORE,
     keys: KeysFile = KEYS,
     as_of: Annotated[
@@ -61,6 +69,7 @@ def serve(
         keys=load_keys(keys),
         host=host,
         port=port,
+        plans=tuple(plan or ()),
     )
     with progress_bars() as progress:
         run_serve(request, settings, progress, clock=now if fixed is None else lambda: fixed, say=sys.stderr)

@@ -6,9 +6,12 @@ from typing import Any, Final
 import msgspec
 
 from serving.http.answers import TEXT, Answer
+from serving.http.deciding import Deciding
 from serving.http.desk import Work, at_once
 from serving.http.messages import (
     CustomerAnswer,
+    DecisionsAnswer,
+    DecisionsRequest,
     ErasureAnswer,
     HealthAnswer,
     InteractionsAnswer,
@@ -36,7 +39,7 @@ _BOUGHT: Final = NewInteraction(
 )
 
 
-def routes_of(service: Service, metrics: Metrics, version: str) -> Routes:
+def routes_of(service: Service, deciding: Deciding, metrics: Metrics, version: str) -> Routes:
     """All routes of a server."""
     routes = [
         Route("GET", "/health", OPEN, "Whether the server can do its work.", service.health, HealthAnswer,
@@ -44,6 +47,10 @@ def routes_of(service: Service, metrics: Metrics, version: str) -> Routes:
         Route("POST", "/v1/scores", "score", "Scores of customers on every channel, as of now.", service.scores,
               ScoresAnswer, ScoresRequest, cost=lambda asked: len(asked.customers),
               example=ScoresRequest(customers=["c000017", "c000042"], campaign_id="SPRING")),
+        Route("POST", "/v1/decisions", "decide", "Whom to contact now for a campaign, on which channel.",
+              deciding.decisions, DecisionsAnswer, DecisionsRequest, cost=lambda asked: len(asked.customers),
+              example=DecisionsRequest(request_id="2026-11-25-17", campaign_id="SPRING", customers=["c000017"]),
+              statuses={507: "The store cannot be written."}),
         Route("POST", "/v1/interactions", "ingest", "Deliver outcomes and events; answered once they are durable.",
               service.interactions, InteractionsAnswer, InteractionsRequest,
               cost=lambda asked: len(asked.interactions), example=InteractionsRequest(interactions=[_BOUGHT]),
@@ -54,7 +61,8 @@ def routes_of(service: Service, metrics: Metrics, version: str) -> Routes:
               service.erase, ErasureAnswer, statuses={507: "The store cannot be written."}),
         Route("GET", "/v1/models", ANY_KEY, "The model that answers, and what its scores rest on.", service.models,
               ModelsAnswer),
-        Route("GET", "/metrics", "admin", "Figures of the server in Prometheus' form.", _metrics(metrics), None),
+        Route("GET", "/metrics", "admin", "Figures of the server in Prometheus' form.", _metrics(metrics), None,
+              content="text/plain"),
     ]  # fmt: skip
     written: dict[str, Any] = {}
 

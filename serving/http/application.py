@@ -13,6 +13,8 @@ from http import HTTPStatus
 from time import perf_counter
 from typing import Any, Final, TextIO
 
+import msgspec
+
 from serving.http.answers import Answer, Header, HttpError, problem_of
 from serving.http.desk import Desk, busy
 from serving.http.keys import Key, Keys
@@ -114,7 +116,7 @@ class Application:
         traced.owner = owner
         message = None
         if decoder is not None:
-            message = decoder.decode(await self._body(scope["headers"], receive))
+            message = _decoded(decoder, await self._body(scope["headers"], receive))
         if self.closing:
             raise busy(1.0)
         return await self.desk.done(route.handle(Call(message, variable, owner)), max(1, route.cost(message)))
@@ -189,6 +191,13 @@ class Application:
             line["where"] = _where(error)
         self.log.write(json.dumps(line) + "\n")
         self.log.flush()
+
+
+def _decoded(decoder: "msgspec.json.Decoder[Any]", body: bytes) -> Any:
+    try:
+        return decoder.decode(body)
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise HttpError(HTTPStatus.BAD_REQUEST, f"the body is no valid JSON: {error}") from error
 
 
 def _where(error: Exception) -> list[str]:

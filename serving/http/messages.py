@@ -22,6 +22,7 @@ Id = Annotated[str, Meta(min_length=1, max_length=200)]
 Word = Annotated[str, Meta(min_length=1, max_length=100)]
 Amount = Annotated[float, Meta(ge=0, le=1e13)]
 Probability = Annotated[float, Meta(gt=0, le=1)]
+Figure = Annotated[float, Meta(ge=-1e30, le=1e30)]
 
 
 class Message(msgspec.Struct, kw_only=True, omit_defaults=False, forbid_unknown_fields=True):
@@ -59,13 +60,14 @@ class FreshInteraction(Message):
 class Asked(Message):
     """A customer to be scored.
 
-    interactions count beside those that the store holds; features replace columns of the model by name, such as the
-    age of somebody of whom nothing is known.
+    interactions count beside those that the store holds, as if they had been delivered. features replace columns of the
+    model by name, such as the age of somebody of whom nothing is known; a column of levels takes the level's text, null
+    is not known. Neither counts where the customer does not allow profiling.
     """
 
     customer_id: Id
     interactions: Annotated[list[FreshInteraction], Meta(max_length=MOST_INTERACTIONS)] = []
-    features: dict[str, float | None] = {}
+    features: dict[str, Figure | Word | None] = {}
 
 
 class ScoresRequest(Message):
@@ -136,12 +138,16 @@ class DecisionMade(Message):
 
 
 class DecisionsAnswer(Message):
-    """Decisions in the order of the request. `no_contact` names the absence of contact in `propensities`."""
+    """Decisions in the order of the request. `no_contact` names the absence of contact in `propensities`.
+
+    priced: whether a plan of the campaign was given, whose prices count; without, net value decides.
+    """
 
     request_id: str
     campaign_id: str
     model_version: str
     as_of: datetime
+    priced: bool
     decisions: list[DecisionMade]
 
 
@@ -210,7 +216,9 @@ class ErasureAnswer(Message):
 
 
 class ModelAnswer(Message):
-    """The model that answers: what it learned from, and what each channel's scores rest on."""
+    """The model that answers: what it learned from, what each channel's scores rest on, and the columns that a request
+    for scores may give.
+    """
 
     model_version: str
     objective: str
@@ -219,6 +227,7 @@ class ModelAnswer(Message):
     decisions: int
     customers: int
     evidence: dict[str, str]
+    columns: list[str]
     since: datetime
 
 

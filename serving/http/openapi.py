@@ -59,14 +59,14 @@ def _types(routes: Routes) -> Iterator[type[msgspec.Struct]]:
 
 def _operation(route: Route, named: dict[type[msgspec.Struct], dict[str, Any]]) -> dict[str, Any]:
     scope = {OPEN: "Needs no key.", ANY_KEY: "Any key will do."}.get(route.scope, f"Takes a key of '{route.scope}'.")
-    kind = "application/json" if route.answered is not None else "text/plain"
-    schema = named[route.answered] if route.answered is not None else {"type": "string"}
+    free = {"type": "object"} if route.content == "application/json" else {"type": "string"}
+    schema = named[route.answered] if route.answered is not None else free
     operation: dict[str, Any] = {
         "operationId": f"{route.method.lower()}{route.path.replace('/', '_').replace('{', '').replace('}', '')}",
         "summary": route.summary,
         "description": scope,
         "responses": {
-            "200": {"description": "The answer.", "content": {kind: {"schema": schema}}},
+            "200": {"description": "The answer.", "content": {route.content: {"schema": schema}}},
             **{str(status): _refusal(status, text, named) for status, text in _refusals(route).items()},
         },
     }

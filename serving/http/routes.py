@@ -32,7 +32,7 @@ class Route:
 
     path: with at most one variable part, the last, as `/v1/customers/{id}`; asked, answered: messages, None for none;
     cost: customers that a message concerns; statuses: that may be answered beside 200, with what each means; example:
-    of `asked`.
+    of `asked`; content: type of the answer.
     """
 
     method: str
@@ -45,6 +45,7 @@ class Route:
     cost: Callable[[Any], int] = lambda _: 1
     statuses: Mapping[int, str] = field(default_factory=dict)
     example: Any = None
+    content: str = "application/json"
 
     @property
     def label(self) -> str:

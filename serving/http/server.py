@@ -1,13 +1,14 @@
 """Runs the application on a socket until it is told to end, and takes up a model that was promoted meanwhile.
 
-One process answers on one event loop. Several of them may share a Redis store on several machines, and an SQLite store
-on one.
+One process answers on one event loop, and has its store to itself.
 """
 
 import asyncio
+import gc
 import signal
 import socket
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final, TextIO
 
 from granian.constants import HTTPModes, Interfaces
@@ -26,20 +27,31 @@ _STEP_SECONDS: Final = 0.02
 Newer = Callable[[], "Bundle | None"]
 """The bundle to serve, where it is another than when last asked. Called in a thread of its own."""
 
+Renew = Callable[[], list[str]]
+"""Reads plans that were written anew, and says what it did. Called in a thread of its own."""
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What may change under a server: newer: the bundle; renew: the plans; seconds: between two looks."""
+
+    newer: Newer
+    renew: Renew
+    seconds: float
+
 
 async def run_server(
-    application: Application, service: Service, newer: Newer, *, host: str, port: int, watch_seconds: float, say: TextIO
+    application: Application, service: Service, watched: Watched, *, host: str, port: int, say: TextIO
 ) -> None:
     """Serve until SIGTERM or SIGINT, then let the requests that were taken end.
 
     Args:
         application: what answers.
         service: what its routes ask; it takes up newer models.
-        newer: asked every `watch_seconds`.
+        watched: looked at again and again.
         host: where to listen.
         port: where to listen.
-        watch_seconds: between two looks for a newer model.
-        say: told, on a line of its own, where the server listens, and each change of model.
+        say: told, on a line of its own, where the server listens, and each change of model and plan.
 
     Raises:
         UsageError: the place to listen is taken, or not this machine's.
@@ -54,10 +66,13 @@ async def run_server(
     for each in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(each, ended.set)
     serving = loop.create_task(server.serve())
-    watching = loop.create_task(_watch(service, newer, watch_seconds, say))
+    watching = loop.create_task(_watch(service, watched, say))
     if await _listens(serving, host, port):
         say.write(f"channelwise: serving {service.served.model.model_version} on http://{host}:{port}\n")
         say.flush()
+    # What lives as long as the server is not to be looked through again and again while requests wait.
+    gc.collect()
+    gc.freeze()
     waiting = loop.create_task(ended.wait())
     await asyncio.wait((serving, waiting), return_when=asyncio.FIRST_COMPLETED)
     application.closing = True
@@ -69,11 +84,14 @@ async def run_server(
     await serving
 
 
-async def _watch(service: Service, newer: Newer, seconds: float, say: TextIO) -> None:
+async def _watch(service: Service, watched: Watched, say: TextIO) -> None:
     while True:
-        await asyncio.sleep(seconds)
+        await asyncio.sleep(watched.seconds)
+        for line in await asyncio.to_thread(watched.renew):
+            say.write(f"channelwise: {line}\n")
+            say.flush()
         try:
-            bundle = await asyncio.to_thread(newer)
+            bundle = await asyncio.to_thread(watched.newer)
         except ChannelwiseError as error:
             service.served.refused = str(error)
             say.write(f"channelwise: the model offered was refused, the old one stays: {error}\n")

@@ -3,11 +3,11 @@
 Each piece of work is a generator that yields between customers, so that nobody waits for another's thousand.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 
@@ -18,14 +18,15 @@ from features.event_store import EventStore, Interaction
 from features.events import US_PER_DAY
 from features.histories import EMPTY
 from models.bundle import Bundle
-from serving.batch import AccessRule
 from serving.decision_log import DecisionLog
 from serving.http.answers import HttpError, answer
 from serving.http.desk import Work
 from serving.http.messages import (
+    Asked,
     ChannelHistory,
     CustomerAnswer,
     ErasureAnswer,
+    FreshInteraction,
     HealthAnswer,
     InteractionsAnswer,
     InteractionsRequest,
@@ -39,10 +40,13 @@ from serving.http.messages import (
 )
 from serving.http.rendering import scores_of
 from serving.http.routes import Call
-from serving.live import LiveModel, Shop
+from serving.live import LiveModel, Person, Shop
+from serving.live_rules import LiveRules
 from serving.scores import NOT_PROFILED, Predictions, marked
 
-PIECE: Final = 8
+T = TypeVar("T")
+
+PIECE: Final = 16
 """Customers scored before others get their turn."""
 
 Clock = Callable[[], int]
@@ -67,14 +71,14 @@ class Service:
     log: DecisionLog
     shop: Shop
     served: Served
-    rule: AccessRule
+    rules: LiveRules
     clock: Clock
     newest_us: int | None = None
     _channels: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         self._channels = self.params.outbound
-        self._costs = [self.params.channels[name].unit_cost for name in self._channels]
+        self.costs = [self.params.channels[name].unit_cost for name in self._channels]
         self._answers = frozenset(self.params.kinds_of(Role.ANSWER))
         self._steps = frozenset(self.params.kinds_of(Role.OWN_STEP))
 
@@ -83,7 +87,7 @@ class Service:
         now = self.clock()
         try:
             model = LiveModel(bundle, self.params, self.store, self.shop, now)
-            model.predict([""], [EMPTY], now, self.shop.campaign(None))
+            model.predict([Person("", EMPTY)], now, self.shop.campaign(None))
         except ChannelwiseError as error:
             self.served.refused = f"{bundle.model_version}: {error}"
             return
@@ -95,13 +99,17 @@ class Service:
         model, now = self.served.model, self.clock()
         campaign = self.shop.campaign(request.campaign_id)
         found = []
-        for ids in _pieces([each if isinstance(each, str) else each.customer_id for each in request.customers]):
-            histories = [model.history(each) for each in ids]
-            predictions = model.predict(ids, histories, now, campaign)
+        for some in pieces(request.customers):
+            asked = [self._person(each, model, now) for each in some]
+            people = [person for person, _ in asked]
+            ids = [each.customer_id for each in people]
+            predictions = model.predict(people, now, campaign)
+            access = self.rules.access(ids, now, request.campaign_id, [events for _, events in asked])
             refusing = np.array([model.knows(each) and not model.use(each).profiling for each in ids])
-            access = marked(self.rule.access(np.array(ids, dtype=object)), refusing, NOT_PROFILED)
-            known = [model.knows(each) or history != EMPTY for each, history in zip(ids, histories, strict=True)]
-            found += scores_of(model.bundle, ids, known, predictions, access, self._costs)
+            if refusing.any():
+                access = marked(access, refusing, NOT_PROFILED)
+            known = [model.knows(each.customer_id) or each.history != EMPTY for each in people]
+            found += scores_of(model.bundle, ids, known, predictions, access, self.costs)
             yield
         return answer(
             ScoresAnswer(
@@ -112,15 +120,40 @@ class Service:
             )
         )
 
+    def _person(self, each: str | Asked, model: LiveModel, now_us: int) -> tuple[Person, tuple[Interaction, ...]]:
+        """A customer with what is new about them, and the events among it.
+
+        Raises:
+            DataError: an event breaks the contract or lies in the future, or the model has no such column.
+        """
+        if isinstance(each, str):
+            return Person(each, model.history(each)), ()
+        fresh = tuple(self._fresh(event, each.customer_id, now_us) for event in each.interactions)
+        history = model.history_with(model.history(each.customer_id), fresh)
+        return Person(each.customer_id, history, model.columns(each.features)), fresh
+
+    def _fresh(self, each: FreshInteraction, customer_id: str, now_us: int) -> Interaction:
+        occurred_at_us = self._past(each.occurred_at, now_us)
+        campaign = self.shop.campaign(each.campaign_id)
+        return Interaction(
+            customer_id,
+            occurred_at_us,
+            each.kind,
+            each.channel,
+            campaign_id=each.campaign_id,
+            value=each.value,
+            category=campaign.category,
+            transactional=campaign.transactional,
+        )
+
     def interactions(self, call: Call) -> Work:
         """Keep what happened; an event is counted as accepted only once it survives the end of the server."""
         request: InteractionsRequest = call.message
-        latest = self.clock() + round(self.params.check.late_days * US_PER_DAY)
-        accepted, known, refused = 0, 0, []
+        now, accepted, known, refused = self.clock(), 0, 0, []
         for at, each in enumerate(request.interactions):
             try:
-                event = self._event(each, latest)
-                added = self.store.append(event).added
+                event = self._event(each, now)
+                added = self.keep(event)
             except DataError as error:
                 refused.append(RefusedInteraction(event_id=each.event_id, reason=str(error)))
             else:
@@ -138,7 +171,7 @@ class Service:
         known = history != EMPTY
         if not known and not model.knows(customer_id):
             raise HttpError(HTTPStatus.NOT_FOUND, "nothing is known of this customer")
-        predictions = model.predict([customer_id], [history], now, self.shop.campaign(None))
+        predictions = model.predict([Person(customer_id, history)], now, self.shop.campaign(None))
         yield
         times, channels = self._channel_histories(model, customer_id, now)
         return answer(
@@ -167,6 +200,7 @@ class Service:
         yield
         events = self.store.forget(customer_id)
         self.served.model.forget(customer_id)
+        self.rules.forget(customer_id)
         window = self.served.model.bundle.manifest.window
         until = moment(window.end_us).date()
         remains = [
@@ -198,6 +232,7 @@ class Service:
                         name: each.verdict
                         for name, each in zip(("no_contact", *self._channels), manifest.evidence, strict=True)
                     },
+                    columns=served.model.replaceable,
                     since=moment(served.since_us),
                 ),
                 refused=served.refused,
@@ -209,7 +244,7 @@ class Service:
         yield
         model, trouble = self.served.model, ""
         try:
-            model.predict([""], [model.history("")], self.clock(), self.shop.campaign(None))
+            model.predict([Person("", model.history(""))], self.clock(), self.shop.campaign(None))
             self.store.refresh()
             self.log.answered("", b"")
         except StorageError as error:
@@ -226,18 +261,39 @@ class Service:
             status.value,
         )
 
-    def _event(self, each: NewInteraction, latest_us: int) -> Interaction:
+    def keep(self, event: Interaction) -> bool:
+        """Keep an event; whether it is new. From the next answer on it counts.
+
+        Raises:
+            DataError: it breaks the contract.
+            StorageError: the store cannot be written.
+        """
+        added = self.store.append(event).added
+        if added:
+            self.rules.take(event)
+        return added
+
+    def _past(self, time: datetime, now_us: int) -> int:
+        """A time in microseconds, unless it lies further ahead than clocks do.
+
+        Raises:
+            DataError: it does.
+        """
+        occurred_at_us = microseconds(time)
+        if occurred_at_us > now_us + round(self.params.check.late_days * US_PER_DAY):
+            raise DataError(
+                f"interactions.occurred_at: {time.isoformat()} lies in the future; expected none later "
+                f"than {self.params.check.late_days:g} days after now; mend the clock or the zone of the source"
+            )
+        return occurred_at_us
+
+    def _event(self, each: NewInteraction, now_us: int) -> Interaction:
         """The interaction as the store keeps it.
 
         Raises:
             DataError: it lies in the future, or its customer was to be forgotten.
         """
-        occurred_at_us = microseconds(each.occurred_at)
-        if occurred_at_us > latest_us:
-            raise DataError(
-                f"interactions.occurred_at: {each.occurred_at.isoformat()} lies in the future; expected none later "
-                f"than {self.params.check.late_days:g} days after now; mend the clock or the zone of the source"
-            )
+        occurred_at_us = self._past(each.occurred_at, now_us)
         if self.log.is_erased(each.customer_id):
             raise DataError("interactions.customer_id: this customer was erased; give somebody new an id of their own")
         campaign = self.shop.campaign(each.campaign_id)
@@ -297,6 +353,7 @@ def microseconds(time: datetime) -> int:
     return (aware - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 
-def _pieces(ids: list[str]) -> Iterator[list[str]]:
+def pieces(ids: Sequence[T]) -> Iterator[Sequence[T]]:
+    """As many at a time as may hold up others."""
     for start in range(0, len(ids), PIECE):
         yield ids[start : start + PIECE]

@@ -80,6 +80,10 @@ def test_decisions_become_the_table_of_propensities(store):
     log.keep("r2", b"question", b"answer", [Decided("c001", "NEW_YEAR", 6, None, "plan", "m1", {None: 1.0})])
     assert rows(opened(store), "propensities") == [("c001", "NEW_YEAR", None, 1.0)]
     assert log.of_customer("c001") == [("NEW_YEAR", 6, None, "plan")]
+    log.keep("r3", b"question", b"answer", [Decided("newcomer", "NEW_YEAR", 7, None, "plan", "m1", {None: 1.0})])
+    intake = opened(store)
+    assert ("newcomer", "NEW_YEAR", None, 1.0) in rows(intake, "propensities")
+    assert intake.connection.sql("SELECT count(*) FROM customers").fetchall() == [(101,)]
     log.close()
 
 

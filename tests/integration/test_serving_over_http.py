@@ -5,16 +5,20 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from http.client import HTTPConnection
+from itertools import islice
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
+from benchmarks.parts.mutations import mutations
 from contract.delivery import place_of
 from contract.intake import open_data
 from contract.loading import load_params
 from tests.adapters.command_line import run_apart, run_command
 from tests.adapters.http_server import Client, new_key, running
+from tests.adapters.openapi_check import Document
 from tests.adapters.workplace import AS_OF, SMALL_TRAINING, Workplace, succeeded
 
 BEFORE = "2026-10-31T10:00:00Z"
@@ -89,6 +93,66 @@ def test_an_event_counts_from_the_next_answer_on_and_once(server: Client, custom
     assert after["channels"]["web"]["own_steps"] == before["channels"].get("web", {"own_steps": 0})["own_steps"] + 2
 
 
+def test_fresh_events_count_as_if_they_had_been_delivered(
+    server: Client, trained: Workplace, customers: list[str]
+) -> None:
+    fresh: list[dict[str, object]] = [
+        {"occurred_at": "2026-10-31T23:59:00Z", "kind": "unsubscribed", "channel": "email"},
+        {"occurred_at": BEFORE, "kind": "returned", "channel": "app", "value": 12.5, "campaign_id": trained.campaign},
+        {"occurred_at": "2026-10-30T10:00:00.000001Z", "kind": "purchased", "channel": "store", "value": 80.0},
+    ]
+    for customer in (customers[6], "nobody knows"):
+        asked = {"customers": [{"customer_id": customer, "interactions": fresh}], "campaign_id": trained.campaign}
+        status, once = server.ask("POST", "/v1/scores", asked)
+        assert status == 200, once
+        plain = {"customers": [customer], "campaign_id": trained.campaign}
+        _, before = server.ask("POST", "/v1/scores", plain)
+        delivered = [{**event, "event_id": str(at), "customer_id": customer} for at, event in enumerate(fresh)]
+        _, kept = server.ask("POST", "/v1/interactions", {"interactions": delivered})
+        assert kept["accepted"] == 3
+        _, after = server.ask("POST", "/v1/scores", plain)
+        assert once == after
+        assert before["customers"] != after["customers"]
+        email = next(each for each in after["customers"][0]["channels"] if each["channel"] == "email")
+        assert not email["eligible"]
+
+
+def test_features_that_are_given_take_the_place_of_those_that_are_known(
+    server: Client, trained: Workplace, customers: list[str]
+) -> None:
+    table = pq.read_table(trained.data / "customers.parquet").to_pylist()
+    row = next(row for row in table if row["customer_id"] == customers[7])
+    own = {"age": 2026 - row["birth_year"], "region": row["region"]}
+    _, models = server.ask("GET", "/v1/models")
+    assert {"age", "region"} <= set(models["serving"]["columns"])
+    busy = {name: 3.5 for name in models["serving"]["columns"] if name.startswith(("purchases", "sends", "answers"))}
+    asked = [customers[7], ("nobody", {}), (customers[7], own), ("nobody", own | busy)]
+    message = [each if isinstance(each, str) else {"customer_id": each[0], "features": each[1]} for each in asked]
+    status, answer = server.ask("POST", "/v1/scores", {"customers": message})
+    assert status == 200, answer
+    plain, nobody, given, somebody = answer["customers"]
+    assert plain == given
+    assert nobody["known"] is somebody["known"] is False
+    assert nobody["channels"] != somebody["channels"]
+
+
+@pytest.mark.parametrize(
+    ("features", "says"),
+    [
+        ({"age": "old"}, "expected a number"),
+        ({"region": 3}, "expected a text"),
+        ({"shoe_size": 3}, "no such column"),
+        ({"action": 1}, "no such column"),
+    ],
+)
+def test_features_that_the_model_does_not_have_are_refused(
+    server: Client, features: dict[str, object], says: str
+) -> None:
+    asked = {"customers": [{"customer_id": "nobody", "features": features}]}
+    status, problem = server.ask("POST", "/v1/scores", asked)
+    assert (status, says in problem["detail"]) == (422, True)
+
+
 def test_what_breaks_the_contract_is_refused_by_name_and_the_rest_is_kept(server: Client, customers: list[str]) -> None:
     asked = [
         bought("good", customers[1]),
@@ -102,6 +166,31 @@ def test_what_breaks_the_contract_is_refused_by_name_and_the_rest_is_kept(server
     assert "'teleported' is not declared" in reasons["kind"]
     assert "lies in the future" in reasons["later"]
     assert "was delivered before with other content" in reasons["good"]
+
+
+def test_whatever_is_asked_the_answer_is_as_the_document_says(server: Client) -> None:
+    document = Document(server.ask("GET", "/openapi.json")[1])
+    connection, seen = HTTPConnection("127.0.0.1", server.port, timeout=10), set()
+    for method, path, operation in document.operations():
+        content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+        odd = mutations(content.get("example", {}), seed=len(path))
+        for each in islice(odd, 150 if content else 30):
+            for name in ("customer_id", "nobody%00", "%ff%fe", "a" * 300):
+                target = path.replace("{customer_id}", name)
+                headers = {"authorization": f"Bearer {server.key}", **dict(each.headers)}
+                headers.pop("content-length", None)
+                headers.pop("transfer-encoding", None)
+                connection.request(method, target, each.body if content else None, headers)
+                answer = connection.getresponse()
+                body = answer.read()
+                kind = answer.headers["content-type"]
+                seen.add(answer.status)
+                told = document.fault(operation, answer.status, kind, json.loads(body) if "json" in kind else "")
+                assert told is None, (method, target, each, body[:200])
+                if target == path:
+                    break
+    assert {200, 400, 401, 422} <= seen
+    assert not {status for status in seen if status >= 500}
 
 
 def test_who_is_erased_is_not_known_any_more_and_stays_out(server: Client, folder: Path, customers: list[str]) -> None:
@@ -118,10 +207,21 @@ def test_who_is_erased_is_not_known_any_more_and_stays_out(server: Client, folde
         assert found.fetchall() == [(0,)]
 
 
+def with_store(words: list[object], store: Path) -> list[object]:
+    """The same words with a store of its own."""
+    return [store if word == words[3] else word for word in words]
+
+
+def test_a_store_has_one_server(server: Client, words: list[object]) -> None:
+    ran = run_apart("serve", *words)
+    assert (ran.code, "another server answers from it" in ran.err) == (2, True)
+
+
 def test_no_acknowledged_event_is_lost_by_kill_9(words: list[object], folder: Path, key: str) -> None:
     acknowledged: set[str] = set()
+    own = with_store(words, folder / "killed")
     for round_ in range(3):
-        with running(folder, key, *words[2:]) as client:
+        with running(folder, key, *(own[2:] if round_ else own)) as client:
             for number in range(10):
                 name = f"kill-{round_}-{number}"
                 assert (
@@ -130,7 +230,7 @@ def test_no_acknowledged_event_is_lost_by_kill_9(words: list[object], folder: Pa
                 acknowledged.add(name)
             client.process.send_signal(signal.SIGKILL)
             client.process.wait()
-    with running(folder, key, *words[2:]) as client:
+    with running(folder, key, *own[2:]) as client:
         again = [bought(name, f"new{name.rpartition('-')[2]}") for name in sorted(acknowledged)]
         _, answer = client.ask("POST", "/v1/interactions", {"interactions": again})
         assert (answer["accepted"], answer["known"]) == (0, len(acknowledged))
@@ -139,9 +239,10 @@ def test_no_acknowledged_event_is_lost_by_kill_9(words: list[object], folder: Pa
 def test_a_promoted_model_is_taken_up_and_a_broken_one_is_not(
     trained: Workplace, words: list[object], folder: Path, key: str, customers: list[str]
 ) -> None:
-    store = ["train", "--data", folder / "store", "--as-of", AS_OF, "--registry", trained.registry]
+    own = with_store(words, folder / "promoting")
+    store = ["train", "--data", folder / "promoting", "--as-of", AS_OF, "--registry", trained.registry]
     pointer = trained.registry_file.parent / "champions" / "sell.json"
-    with running(folder, key, *words[2:]) as client:
+    with running(folder, key, *own) as client:
         first = client.ask("GET", "/v1/models")[1]["serving"]["model_version"]
         succeeded(run_command(*store, "--profile", "quick", *SMALL_TRAINING, "--set", "seed=1"))
         succeeded(run_apart("promote", "--registry", trained.registry, "--version", 2))

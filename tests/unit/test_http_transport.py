@@ -84,6 +84,7 @@ def ask(app, *request, **more):
         ("POST", "/v1/nothing", b"{}", 404, "no such path"),
         ("PUT", "/v1/sums", b"{}", 405, "takes POST"),
         ("POST", "/v1/sums", b"{", 400, "no valid JSON"),
+        ("POST", "/v1/sums", b'{"\xff": 1}', 400, "no valid JSON"),
         ("POST", "/v1/sums", b'{"numbers": ["x"]}', 422, r"$.numbers[0]"),
         ("POST", "/v1/sums", b'{"numbers": [], "more": 1}', 422, "more"),
         ("POST", "/v1/sums", b" " * 3_000, 413, "larger than 2000"),

@@ -1,0 +1,173 @@
+"""What `POST /v1/decisions` does: who gets which contact now, kept before it is answered; chooses nothing itself.
+
+The decision of a customer counts as a planned contact from the moment it is made, so two requests at the same time
+cannot both use the last contact that a window leaves. Who is held out is also an interaction, with its propensity, so
+that the next training knows.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from contract.errors import DataError
+from contract.kinds import HELD_OUT
+from features.event_store import Interaction
+from serving.contact_state import NEVER
+from serving.decision_log import Decided
+from serving.desks import CampaignDesk, Desks, Made, Offer
+from serving.http.answers import Answer, Encoder
+from serving.http.desk import Work
+from serving.http.messages import DecisionMade, DecisionsAnswer, DecisionsRequest
+from serving.http.routes import Call
+from serving.http.service import Service, microseconds, moment, pieces
+from serving.live import LiveModel, Person
+from serving.roles import HOLDOUT, ROLES
+
+NO_CONTACT: Final = "no_contact"
+UNMEASURED: Final = "its worth there is not measured"
+_DECODER: Final = msgspec.json.Decoder(DecisionsAnswer)
+
+
+@dataclass(frozen=True)
+class Deciding:
+    """Decides by the desks of campaigns, with what the service knows."""
+
+    service: Service
+    desks: Desks
+
+    def decisions(self, call: Call) -> Work:
+        """Decisions about the customers asked for, or what was answered under the request's id before.
+
+        Raises:
+            DataError: the id was given to another question, or a customer was erased.
+        """
+        request: DecisionsRequest = call.message
+        question = Encoder.encode(request)
+        kept = self.service.log.answered(request.request_id, question)
+        if kept is not None:
+            self._follow(request.request_id, _DECODER.decode(kept))
+            return Answer(200, kept)
+        now, model, desk = self.service.clock(), self.service.served.model, self.desks.of(request.campaign_id)
+        made: dict[str, DecisionMade] = {}
+        try:
+            for ids in pieces(list(dict.fromkeys(request.customers))):
+                for each in self._made(ids, request.campaign_id, model, desk, now):
+                    made[each.customer_id] = each
+                    self._expect(request.campaign_id, each, now)
+                yield
+            told = DecisionsAnswer(
+                request_id=request.request_id,
+                campaign_id=request.campaign_id,
+                model_version=model.model_version,
+                as_of=moment(now),
+                priced=desk.priced,
+                decisions=[made[each] for each in request.customers],
+            )
+            answered, kept = self._kept(request, question, told, list(made.values()))
+        except BaseException:
+            for customer_id in made:
+                self.service.rules.expect(customer_id, request.campaign_id, None, now, now)
+            raise
+        self._follow(request.request_id, answered)
+        return Answer(200, kept)
+
+    def _made(
+        self, ids: Sequence[str], campaign_id: str, model: LiveModel, desk: CampaignDesk, now_us: int
+    ) -> list[DecisionMade]:
+        service = self.service
+        people = [Person(each, model.history(each)) for each in ids]
+        predicted = model.predict(people, now_us, service.shop.campaign(campaign_id))
+        judged = service.rules.judged(ids, now_us, campaign_id)
+        access = service.rules.shown(judged)
+        measured = ~np.isnan(predicted.uplift)
+        worth, channels = predicted.worth.tolist(), service.params.outbound
+        found = []
+        for at, customer_id in enumerate(ids):
+            reason = [
+                why if why is not None or known else UNMEASURED
+                for why, known in zip(access.reason[at].tolist(), measured[at].tolist(), strict=True)
+            ]
+            offer = Offer(
+                customer_id,
+                (access.eligible[at] & measured[at]).tolist(),
+                predicted.uplift[at],
+                predicted.uplift_lower[at],
+                predicted.uplift_upper[at],
+                worth[at],
+                reason,
+            )
+            made = desk.decide(offer)
+            place = -1 if made.channel is None else channels.index(made.channel)
+            earliest = int(judged.earliest_us[at, place]) if place >= 0 else now_us
+            value = float(predicted.uplift[at, place]) * worth[at] if place >= 0 else 0.0
+            cost = service.costs[place] if place >= 0 else 0.0
+            found.append(_message(customer_id, made, value, cost, earliest if now_us < earliest < NEVER else None))
+        return found
+
+    def _kept(
+        self, request: DecisionsRequest, question: bytes, told: DecisionsAnswer, made: Sequence[DecisionMade]
+    ) -> tuple[DecisionsAnswer, bytes]:
+        """The answer that counts, as message and as bytes, once the decisions survive the end of the server."""
+        log = self.service.log
+        erased = log.erased_among([each.customer_id for each in made])
+        if erased:
+            places = ", ".join(f"customers[{request.customers.index(each)}]" for each in erased[:5])
+            raise DataError(f"{places}: was erased, and is not decided about; ask without")
+        as_of_us, body = microseconds(told.as_of), Encoder.encode(told)
+        decided = [
+            Decided(
+                each.customer_id,
+                told.campaign_id,
+                as_of_us,
+                each.channel,
+                each.role,
+                told.model_version,
+                {None if name == NO_CONTACT else name: share for name, share in each.propensities.items()},
+                None if each.not_before is None else microseconds(each.not_before),
+            )
+            for each in made
+        ]
+        kept = log.keep(request.request_id, question, body, decided)
+        return (told, body) if kept == body else (_DECODER.decode(kept), kept)
+
+    def _follow(self, request_id: str, answered: DecisionsAnswer) -> None:
+        """What follows from kept decisions; doing it twice changes nothing."""
+        made_us, campaign = microseconds(answered.as_of), self.service.shop.campaign(answered.campaign_id)
+        for each in answered.decisions:
+            if each.role == ROLES[HOLDOUT]:
+                self.service.keep(
+                    Interaction(
+                        each.customer_id,
+                        made_us,
+                        HELD_OUT,
+                        None,
+                        campaign_id=answered.campaign_id,
+                        propensity=each.propensity,
+                        category=campaign.category,
+                        transactional=campaign.transactional,
+                        event_id=f"decision:{request_id}",
+                    )
+                )
+
+    def _expect(self, campaign_id: str, each: DecisionMade, now_us: int) -> None:
+        moment_us = now_us if each.not_before is None else microseconds(each.not_before)
+        self.service.rules.expect(each.customer_id, campaign_id, each.channel, moment_us, now_us)
+
+
+def _message(
+    customer_id: str, made: Made, value_eur: float, cost_eur: float, not_before_us: int | None
+) -> DecisionMade:
+    return DecisionMade(
+        customer_id=customer_id,
+        channel=made.channel,
+        role=made.role,
+        reason=made.reason,
+        propensity=made.chance[made.channel],
+        propensities={NO_CONTACT if name is None else name: share for name, share in made.chance.items()},
+        expected_value=value_eur,
+        cost=cost_eur,
+        not_before=None if not_before_us is None else moment(not_before_us),
+    )
