@@ -154,7 +154,11 @@ def _count_consents(found: Activity, connection: duckdb.DuckDBPyConnection, para
                     PARTITION BY customer_id, channel ORDER BY occurred_at DESC, granted) = 1)
             SELECT channel, count(*) FILTER (granted), (SELECT count(DISTINCT customer_id) FROM latest)
             FROM latest GROUP BY channel""").fetchall()  # noqa: S608  an integer of ours
-        for channel, granted, known in rows:
-            if channel in params.outbound and params.channels[channel].consent:
+        known = max((each[2] for each in rows), default=0)
+        granted = {channel: count for channel, count, _ in rows}
+        for channel in params.outbound:
+            if params.channels[channel].consent:
+                # A channel without any row has lost them all.
                 name = f"consented to {channel}"
-                found.figures.setdefault(name, np.zeros((periods.count, 2)))[period] = (granted, known)
+                pair = (granted.get(channel, 0), known)
+                found.figures.setdefault(name, np.zeros((periods.count, 2)))[period] = pair

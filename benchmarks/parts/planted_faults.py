@@ -25,7 +25,6 @@ class Fault:
 _IN = "occurred_at >= TIMESTAMPTZ '{since}'"
 _LATE = "occurred_at >= TIMESTAMPTZ '{since}' + INTERVAL 14 DAY"
 _DAY = "occurred_at >= TIMESTAMPTZ '{since}' + INTERVAL 9 DAY AND occurred_at < TIMESTAMPTZ '{since}' + INTERVAL 10 DAY"
-_DECIDED = "kind IN ('sent', 'held_out')"
 
 FAULTS: dict[str, Fault] = {
     "clicks on e-mail stop after two weeks": Fault(
@@ -84,8 +83,9 @@ FAULTS: dict[str, Fault] = {
     "the audience shifts to newcomers": Fault(
         INTERACTIONS,
         f"""SELECT source.* FROM source LEFT JOIN (SELECT customer_id, signup_at FROM customers) USING (customer_id)
-            WHERE NOT ({_DECIDED} AND {_IN} AND signup_at < TIMESTAMPTZ '{{since}}' - INTERVAL 600 DAY
-                AND hash(customer_id, occurred_at) % 10 < 8)""",
+            WHERE NOT (campaign_id <> 'order-confirmation' AND kind <> 'purchased' AND {_IN}
+                AND signup_at < TIMESTAMPTZ '{{since}}' - INTERVAL 600 DAY
+                AND hash(customer_id, campaign_id) % 10 < 8) OR campaign_id IS NULL""",
         ("tenure", "days_since_signup", "signup"),
     ),
 }

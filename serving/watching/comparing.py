@@ -1,7 +1,8 @@
 """Compares the newest period with those before training: columns, hours and figures; reads no file.
 
-A column is compared by how far its distribution has moved (`serving.watching.distances`), a figure by the logarithm of
-its ratio, both with how far they moved between reference periods that lie as far apart (`serving.watching.moderated`).
+A column is compared by how far its distribution has moved (`serving.watching.distances`), relative to its usual moves,
+a figure by the logarithm of its ratio; both are held against the moves between reference periods that lie as far apart
+(`serving.watching.moderated`).
 """
 
 from collections.abc import Sequence
@@ -124,18 +125,20 @@ def _compare_spreads(
 
 
 def _moved_more(counts: Floats, past: Past) -> Moderated:
-    """Tests the logarithm of divergences; unequal sizes of samples are allowed for."""
+    """Tests distances relative to their reference mean; unequal sizes of samples are allowed for."""
     first, second = (np.array(each) for each in zip(*past.pairs, strict=True))
     before, after = counts[:, first], counts[:, second]
-    usual_chance = chance(before, after)
-    floor = usual_chance.mean(axis=1)
-    usual = _log_excess(divergence(before, after), usual_chance, floor[:, None])
-    newest = _log_excess(divergence(counts[:, -2], counts[:, -1]), chance(counts[:, -2], counts[:, -1]), floor)
-    return moderated(newest, usual, past.lag)
+    by_chance = chance(before, after)
+    floor = by_chance.mean(axis=1)
+    usual = _distance(divergence(before, after), by_chance, floor[:, None])
+    newest = _distance(divergence(counts[:, -2], counts[:, -1]), chance(counts[:, -2], counts[:, -1]), floor)
+    mean = np.maximum(usual.mean(axis=1), np.sqrt(floor))
+    return moderated(newest / mean, usual / mean[:, None], past.lag)
 
 
-def _log_excess(found: Floats, by_chance: Floats, floor: Floats) -> Floats:
-    return np.asarray(np.log(np.maximum(found - (by_chance - floor), 0.0) + floor))
+def _distance(found: Floats, by_chance: Floats, floor: Floats) -> Floats:
+    """The root of a divergence, which is a metric (Endres, Schindelin 2003), as samples of the usual size have it."""
+    return np.asarray(np.sqrt(np.maximum(found - (by_chance - floor), 0.0)))
 
 
 def _moved_words(before: Spread, now: Spread, effect: float, words: str) -> str:
@@ -202,9 +205,7 @@ def _compare_group(past: Past, group: Group, names: Sequence[str]) -> list[Findi
         verdict = judged(past, adjusted[row], discovered[row], size, past.settings.min_change)
         words = f"{figure(before)} → {figure(now)}, {effects[row]:+.0%} against what was expected"
         found.append(
-            Finding(
-                group, name, verdict, before, now, float(effects[row]), tested.p_two_sided[row], adjusted[row], words
-            )
+            Finding(group, name, verdict, before, now, float(effects[row]), float(p[row]), float(adjusted[row]), words)
         )
     return found
 

@@ -119,7 +119,7 @@ def _notes(past: Past, sample: Sample, beside: Beside) -> list[str]:
     if not len(sample.rows):
         notes.append("the period has no decision: columns, scores and calibration are not compared")
     elif not np.any(sample.known):
-        notes.append("no decision of the period is over yet: calibration is not compared")
+        notes.append("no decision of the period is over, so calibration is not compared; raise monitor.period_days")
     if 0 < len(beside.plans) < LEAST_PLANS:
         notes.append(f"{len(beside.plans)} plans are shown, not tested: that takes {LEAST_PLANS}")
     for table, share in (beside.set_aside or {}).items():
