@@ -7,7 +7,8 @@ training, batch and online, and a timeline that grew or that Spark sorted, see t
 
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
-from typing import Final
+from functools import cached_property
+from typing import Any, Final
 
 import duckdb
 import numpy as np
@@ -67,10 +68,14 @@ class MachineOpens:
             always=read_only(always),
         )
 
-    @property
+    @cached_property
     def finds_any(self) -> bool:
         """Whether any event of the codebook can be one."""
         return bool((self.opened >= 0).any()) or len(self.always) > 0
+
+    @cached_property
+    def _codes(self) -> tuple[npt.NDArray[Any], ...]:
+        return (self.opened, self.started, self.opens, self.limit_us, self.always)
 
     def without(self, events: Events) -> Events:
         """The events without opens by machine; the same object where there are none."""
@@ -78,8 +83,7 @@ class MachineOpens:
             return events
         kept = np.ones(len(events.code), np.bool_)
         columns = (read_only(events.offsets), read_only(events.time_us), read_only(events.code))
-        codes = (self.opened, self.started, self.opens, self.limit_us, self.always)
-        if not _mark(events.first_customer, columns, codes, kept):
+        if not _mark(events.first_customer, columns, self._codes, kept):
             return events
         before = np.zeros(len(kept) + 1, np.int64)
         np.cumsum(kept, out=before[1:])
