@@ -30,6 +30,7 @@ from features.event_store import (
 )
 from features.events import Codebook
 from features.histories import EMPTY, inserted
+from features.sqlite_transactions import transaction
 from features.timeline import Timeline
 
 Durability = Literal["process", "power"]
@@ -92,7 +93,7 @@ class SqliteStore:
             self._run("PRAGMA secure_delete = ON")
             self._run(f"PRAGMA cache_size = -{CACHE_KIB}")
             self._run(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
-            with self._transaction():
+            with transaction(self._connection):
                 for statement in filter(str.strip, _SCHEMA.split(";")):
                     self._run(statement)
                 self._check_version()
@@ -141,7 +142,7 @@ class SqliteStore:
 
     def fill(self, timeline: Timeline) -> int:
         """See `EventStore`."""
-        with self._storage(), self._transaction():
+        with self._storage(), transaction(self._connection):
             (held,) = self._run("SELECT count(*) FROM histories").fetchone()
             codebook = codebook_to_fill(self.refresh(), timeline, held)
             self._coding.use(codebook)
@@ -155,7 +156,7 @@ class SqliteStore:
     def forget(self, customer_id: str) -> bool:
         """See `EventStore`. What is removed is overwritten with zeros in the file, and the log is cut."""
         with self._storage():
-            with self._transaction():
+            with transaction(self._connection):
                 row = self._run(_FIND, (customer_id,)).fetchone()
                 if row:
                     self._run("DELETE FROM deliveries WHERE number = ?", row[:1])
@@ -168,7 +169,7 @@ class SqliteStore:
         """See `EventStore`."""
         cents, code = self._coding.checked(event), self._coding.number(event)
         if code is None:
-            with self._storage(), self._transaction():
+            with self._storage(), transaction(self._connection):
                 code = self._new_code(event)
         return code, cents
 
@@ -239,16 +240,6 @@ class SqliteStore:
             raise ArtefactError(
                 f"{self._path}: is an event store of version {found}; expected {VERSION}; fill a new one"
             )
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._run("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._run("COMMIT")
-        except BaseException:
-            self._connection.rollback()
-            raise
 
     @contextmanager
     def _storage(self) -> Iterator[None]:

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import lightgbm as lgb
@@ -24,15 +23,6 @@ class Recipe(Artefact):
     lambda_l2: float = 5.0
     feature_fraction: float = 0.3
     category_smooth: float = 20.0
-
-
-@dataclass(frozen=True)
-class Fit:
-    """A guarded model, the number of trees that were best on the watched rows, and the loss there, nats a row."""
-
-    model: GuardedModel
-    trees: int
-    watched_loss: float
 
 
 _LOG = logging.getLogger("channelwise.lightgbm")

@@ -13,6 +13,7 @@ from threading import RLock
 from typing import Final, Literal, NamedTuple
 
 from contract.errors import DataError, StorageError
+from features.sqlite_transactions import transaction
 
 BUSY_SECONDS: Final = 10.0
 
@@ -69,7 +70,7 @@ class DecisionLog:
             self._run("PRAGMA journal_mode = WAL")
             self._run(f"PRAGMA synchronous = {'FULL' if durability == 'power' else 'NORMAL'}")
             self._run("PRAGMA secure_delete = ON")
-            with self._transaction():
+            with transaction(self._connection):
                 for statement in filter(str.strip, _SCHEMA.split(";")):
                     self._run(statement)
 
@@ -96,7 +97,7 @@ class DecisionLog:
 
         Returns the answer that counts: an earlier one, where another process was asked the same at the same time.
         """
-        with self._storage(), self._transaction():
+        with self._storage(), transaction(self._connection):
             known = self.answered(request_id, question)
             if known is not None:
                 return known
@@ -155,7 +156,7 @@ class DecisionLog:
         From here on every reading of the store leaves the customer out.
         """
         with self._storage():
-            with self._transaction():
+            with transaction(self._connection):
                 held = bool(self._run("SELECT 1 FROM decisions WHERE customer_id = ?", (customer_id,)).fetchone())
                 self._run(
                     """DELETE FROM requests WHERE request_id IN (
@@ -181,16 +182,6 @@ class DecisionLog:
     def close(self) -> None:
         """Let go of the file."""
         self._connection.close()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._run("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._run("COMMIT")
-        except BaseException:
-            self._connection.rollback()
-            raise
 
     @contextmanager
     def _storage(self) -> Iterator[None]:

@@ -22,7 +22,6 @@ from serving.sets import Counts, Floats, Segments
 
 Kind = Literal["budget", "capacity", "minimum"]
 ONE_SEGMENT = np.zeros(1, dtype=np.int32)
-ANY_GROUP: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,6 @@ BLOCK_CUSTOMERS: Final = 8_192
 """Customers in a part of `interactions`; any other number gives the same rows in other parts."""
 
 _ROOM: Final = 160
-_TRUTH: Final = ("response", "answer", "engagement", "opt_out")
 
 
 @dataclass(frozen=True)

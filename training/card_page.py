@@ -144,10 +144,7 @@ def _values(report: TrainingReport) -> dict[str, Any]:
             "policy",
             *_HOLDING,
             *_STEADY,
-            "customers in effect",
-            "largest 1 % hold",
-            "unsupported",
-            "decisions alike",
+            *_OVERLAP,
         ),
         "tuned": any(each.tuned for each in report.policies),
     }

@@ -20,7 +20,6 @@ that for less noise. `tuned` lets the data make that trade.
 (0.5, True)
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -163,10 +162,6 @@ def _mean(values: Floats) -> Terms:
 
 def _corrected(log: PolicyLog, weight: Floats) -> Terms:
     return _mean(log.modelled + weight * log.residual)
-
-
-Estimator = Callable[[PolicyLog], Terms]
-"""Values a policy from a log."""
 
 
 def _faults(log: PolicyLog) -> list[str]:
