@@ -100,11 +100,13 @@ def batch_ways(scorer: Scorer, rows: Rows, singles: list[lgb.Booster]) -> list[W
     n, model = len(rows.shared), scorer.bundle
     joint = model.boosters[RESPONSE]
     raw = np.asarray(joint.predict(rows.whole, raw_score=True, num_threads=1))
-    ours = scorer.joint._response.raw(rows.shared, rows.own)
+    ours = scorer.joint._response.trees.raw(rows.shared, rows.own)
     exact = float(np.abs(ours.ravel() - raw).max())
     by_action = [np.ascontiguousarray(rows.whole[action :: rows.actions]) for action in range(rows.actions)]
     ways = [
-        Way("ours", cpu_us(lambda: scorer.joint._response.raw(rows.shared, rows.own), n), exact, "raw, to the bit"),
+        Way(
+            "ours", cpu_us(lambda: scorer.joint._response.trees.raw(rows.shared, rows.own), n), exact, "raw, to the bit"
+        ),
         Way(
             "Booster.predict, joint rows",
             cpu_us(lambda: joint.predict(rows.whole, raw_score=True, num_threads=1), n),
@@ -145,7 +147,7 @@ def single_ways(scorer: Scorer, rows: Rows) -> tuple[Way, Way, Way]:
 
     def by_forest() -> None:
         for shared, own in ours:
-            joint._response.raw(shared, own)
+            joint._response.trees.raw(shared, own)
             for head in (joint._contact, joint._engagement):
                 assert head is not None
                 head.raw(shared)
@@ -175,7 +177,7 @@ def peers(folder: Path, scorer: Scorer, rows: Rows) -> list[Way]:
         subprocess.run([str(python), "-m", "pip", "--quiet", "install", *wanted], check=True, capture_output=True)
     (folder / "model.txt").write_text(scorer.bundle.texts[RESPONSE], encoding="utf-8")
     np.save(folder / "rows.npy", rows.whole)
-    np.save(folder / "raw.npy", scorer.joint._response.raw(rows.shared, rows.own).ravel())
+    np.save(folder / "raw.npy", scorer.joint._response.trees.raw(rows.shared, rows.own).ravel())
     script = Path(__file__).with_name("parts") / "scoring_peer.py"
     done = subprocess.run([str(python), str(script), str(folder)], capture_output=True, text=True, check=True)
     found = json.loads(done.stdout.splitlines()[-1])

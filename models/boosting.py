@@ -1,7 +1,7 @@
 """The one way this package fits LightGBM: deterministic, on shared data, with every leaf guarded; saves no file."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import lightgbm as lgb
@@ -84,6 +84,8 @@ def boost(
     seed: int,
     threads: int,
     after_tree: Callable[[int, float], None] | None = None,
+    rates: bool = False,
+    unused: Collection[int] = (),
 ) -> tuple[lgb.Booster, int, float]:
     """A booster, its best number of trees, and its loss on the watched rows (NaN without any).
 
@@ -95,6 +97,8 @@ def boost(
         seed: of columns and rows drawn.
         threads: of LightGBM. The rows that it samples depend on their number, so equal threads give equal trees.
         after_tree: told the number of trees and the watched loss; may raise to stop the fit (a search prunes so).
+        rates: the one class is a rate of events (Poisson), and raw scores are its log, instead of log-odds.
+        unused: columns on which no tree may split.
     """
     history: list[float] = []
 
@@ -107,8 +111,13 @@ def boost(
     callbacks: list[Callable[..., Any]] = [note]
     if watched is not None:
         callbacks.append(lgb.early_stopping(20, verbose=False))
+    params = _lightgbm_parameters(recipe, classes, seed, threads)
+    if rates:
+        params["objective"] = "poisson"
+    if unused:
+        params["feature_contri"] = [float(i not in unused) for i in range(data.num_feature())]
     booster = lgb.train(
-        _lightgbm_parameters(recipe, classes, seed, threads),
+        params,
         data,
         num_boost_round=recipe.trees,
         valid_sets=None if watched is None else [watched],

@@ -1,8 +1,9 @@
 """A trained model as a folder of plain data: LightGBM text and JSON. Holds no code, no pickle, and no customer.
 
 bundle.json   what was learned beside the trees, and the SHA-256 of every file
-response.txt  response of customer × action;  contact.txt, engagement.txt  the two preferences
-judged.txt    the response model before its last fit on everything: it never saw the rows on which it was judged
+response.txt  trees of the response to customer × action, or of what comes without contact beside contact effects
+contact.txt, engagement.txt  the two preferences
+judged.txt    the response's trees before their last fit on everything: they never saw the rows that judged them
 profile.json  what the periods before training looked like, for monitoring; older bundles have none
 """
 
@@ -23,13 +24,15 @@ from contract.files import atomic_folder
 from contract.params import Objective
 from models.artefact import Artefact, Floats, Ints, Matrix
 from models.calibration import BinaryMap, MulticlassMap
+from models.effects import ContactEffects
 from models.evidence import Evidence
 from models.forecast_error import ForecastError
 from models.intervals import History, Intervals
-from models.joint import Joint, Texts
+from models.joint import Joint, Parts
 from models.margin import Margin
+from models.response import Learned, Response
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 MANIFEST: Final = "bundle.json"
 RESPONSE, CONTACT, ENGAGEMENT, JUDGED = "response.txt", "contact.txt", "engagement.txt", "judged.txt"
 PROFILE: Final = "profile.json"
@@ -78,6 +81,8 @@ class Manifest(Artefact):
     features: str
     history: History
     response_calibration: BinaryMap
+    effects: ContactEffects | None = None
+    judged_effects: ContactEffects | None = None
     intervals: Intervals
     forecast_error: ForecastError
     contact: Preference
@@ -131,6 +136,13 @@ class Bundle:
         """The models over customers × actions, with these columns (names) as the actions' own."""
         return self._joint(RESPONSE, own, self.threads if threads is None else threads)
 
+    @cached_property
+    def response(self) -> Response:
+        """The response over whole rows, in the order of `names`."""
+        return Response.of_rows(
+            Learned(self.texts[RESPONSE], self.manifest.effects, self.manifest.response_calibration), self.names
+        )
+
     def predict_response(self, matrix: Matrix) -> Floats:
         """Calibrated probability of a response to the action that each row bears, shape (n,)."""
         return self._plain.response(self._whole(matrix))[:, 0]
@@ -182,8 +194,10 @@ class Bundle:
         return self._joint(JUDGED if JUDGED in self.texts else RESPONSE, (), self.threads)
 
     def _joint(self, response: str, own: Collection[str], threads: int) -> Joint:
-        texts = Texts(self.texts[response], self.texts.get(CONTACT), self.texts.get(ENGAGEMENT))
-        return Joint.of(self.manifest, texts, own, threads)
+        effects = self.manifest.judged_effects if response == JUDGED else self.manifest.effects
+        learned = Learned(self.texts[response], effects, self.manifest.response_calibration)
+        models = Parts(learned, self.texts.get(CONTACT), self.texts.get(ENGAGEMENT))
+        return Joint.of(self.manifest, models, own, threads)
 
     def _actions(self, matrix: Matrix) -> Ints:
         return matrix[:, self.names.index("action")].astype(np.int64)

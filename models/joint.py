@@ -15,6 +15,7 @@ from contract.errors import ArtefactError
 from models.artefact import Floats, Ints, Matrix
 from models.intervals import History
 from models.margin import Margin
+from models.response import Learned, Response
 from models.trees import Trees, probabilities
 
 if TYPE_CHECKING:
@@ -22,10 +23,10 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Texts:
-    """Model texts of a bundle; a preference without trees has none."""
+class Parts:
+    """The response of a bundle and the model texts of its preferences; one without trees has none."""
 
-    response: str
+    response: Learned
     contact: str | None
     engagement: str | None
 
@@ -38,14 +39,14 @@ class Joint:
     """
 
     manifest: "Manifest"
-    texts: Texts
+    parts: Parts
     own: tuple[str, ...]
     threads: int = 1
 
     @classmethod
-    def of(cls, manifest: "Manifest", texts: Texts, own: Collection[str], threads: int) -> "Joint":
+    def of(cls, manifest: "Manifest", parts: Parts, own: Collection[str], threads: int) -> "Joint":
         """With those of the manifest's columns that are among `own` as the actions' own."""
-        return cls(manifest, texts, tuple(name for name in manifest.names if name in own), threads)
+        return cls(manifest, parts, tuple(name for name in manifest.names if name in own), threads)
 
     @cached_property
     def shared(self) -> tuple[str, ...]:
@@ -65,8 +66,7 @@ class Joint:
 
     def response(self, shared: Matrix, own: Matrix | None = None) -> Floats:
         """(n, actions) calibrated probability of a response to each action."""
-        raw = self._response.raw(shared, own, threads=self.threads)
-        return self.manifest.response_calibration.apply(probabilities(raw)[..., 0])
+        return self._response.probability(shared, own, threads=self.threads)
 
     def contact(self, shared: Matrix) -> Floats:
         """(n, outbound channels): shares of the next answer under equal contact; rows sum to one.
@@ -107,20 +107,21 @@ class Joint:
     @property
     def refused(self) -> Mapping[str, str]:
         """Which models LightGBM evaluates, by name, and why the forest does not."""
-        heads = {"response": self._response, "contact": self._contact, "engagement": self._engagement}
+        heads = {"response": self._response.trees, "contact": self._contact, "engagement": self._engagement}
         return {name: trees.refused for name, trees in heads.items() if trees is not None and trees.forest is None}
 
     @cached_property
-    def _response(self) -> Trees:
-        return Trees.of(self.texts.response, self._places(range(len(self.manifest.names))))
+    def _response(self) -> Response:
+        names = self.manifest.names
+        return Response(self.parts.response, names, {names[i]: place for i, place in self._place_of.items()})
 
     @cached_property
     def _contact(self) -> Trees | None:
-        return self._head(self.texts.contact, self.manifest.contact)
+        return self._head(self.parts.contact, self.manifest.contact)
 
     @cached_property
     def _engagement(self) -> Trees | None:
-        return self._head(self.texts.engagement, self.manifest.engagement)
+        return self._head(self.parts.engagement, self.manifest.engagement)
 
     def _head(self, text: str | None, head: "Preference") -> Trees | None:
         return None if text is None else Trees.of(text, [self._moved(column) for column in head.columns])
@@ -131,9 +132,6 @@ class Joint:
         if len(shared) == 0:
             return np.zeros((0, len(head.channels)))
         return head.calibration.apply(probabilities(trees.raw(shared, threads=self.threads))[:, 0])
-
-    def _places(self, columns: Sequence[int]) -> list[int]:
-        return [self._place_of[column] for column in columns]
 
     def _moved(self, column: int) -> int:
         place = self._place_of[column]

@@ -27,15 +27,15 @@ class Trees:
 
     @classmethod
     def of(cls, text: str, places: Sequence[int]) -> "Trees":
-        """The trees of a binary or multiclass model.
+        """The trees of a binary, multiclass or Poisson model.
 
         Raises:
             ArtefactError: it was trained for another objective, or reads another number of columns.
         """
         facts = dict(line.split("=", 1) for line in text[: text.index("\n\n")].splitlines() if "=" in line)
         objective = facts.get("objective", "")
-        if objective != "binary sigmoid:1" and not objective.startswith("multiclass "):
-            raise ArtefactError(f"model: objective '{objective}'; read are binary and multiclass; train again")
+        if objective not in ("binary sigmoid:1", "poisson") and not objective.startswith("multiclass "):
+            raise ArtefactError(f"model: objective '{objective}'; read are binary, multiclass, poisson; train again")
         if int(facts["max_feature_idx"]) + 1 != len(places):
             raise ArtefactError(
                 f"model: reads {int(facts['max_feature_idx']) + 1} columns, the bundle names {len(places)}; train again"

@@ -1,6 +1,6 @@
 """Writes why customers are scored as they are: the strongest reasons for each score, in words; scores nothing.
 
-Each customer and channel has rows that add up to the raw score (log-odds before calibration): rank 0 is where every
+Each customer and channel has rows that add up to the raw score (before calibration): rank 0 is where every
 score starts, 1 to N are the strongest columns with what they say of the customer, N + 1 is all other columns together.
 """
 
@@ -19,8 +19,8 @@ from contract.files import atomic_file
 from contract.progress import Progress
 from features.matrix import FeatureSet, Matrix
 from features.sentences import Sentences
-from models.bundle import RESPONSE, Bundle
-from models.explanation import Explanation, explain
+from models.bundle import Bundle
+from models.explanation import Explanation
 from serving.audience import Audience
 from serving.outputs import FILES
 from serving.scores import Stamp
@@ -37,13 +37,14 @@ EXPLANATION_SCHEMA: Final = pa.schema(
         ("words", pa.string()),
         ("value", pa.float64()),
         ("contribution", pa.float64()),
-        ("odds_factor", pa.float64()),
+        ("factor", pa.float64()),
         ("campaign_id", pa.string()),
         ("as_of", pa.timestamp("us", tz="UTC")),
         ("model_version", pa.string()),
     ]
 )
-"""contribution: log-odds; odds_factor: its exponential, by which the odds of a response are multiplied."""
+"""contribution: to the score before calibration, log-odds or (learner with effects) the log of expected responses;
+factor: its exponential, by which the odds, or the expected responses, are multiplied."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class Explainer:
         channels = self._channels()
         actions = len(self.bundle.manifest.outbound) + 1
         rows = (np.arange(len(ids))[:, None] * actions + np.array([at for at, _ in channels], dtype=np.int64)).ravel()
-        found = explain(self.bundle.boosters[RESPONSE], matrix[rows], self.bundle.threads)
+        found = self.bundle.response.explain(matrix[rows], self.bundle.threads)
         columns = self._columns(found, matrix[rows])
         depth = len(columns["rank"]) // max(1, len(rows))
         columns["customer_id"] = np.repeat(np.asarray(ids, dtype=object), len(channels) * depth)
@@ -102,7 +103,7 @@ class Explainer:
             "words": np.column_stack([np.full((n, 1), START, object), said, np.full((n, 1), REST, object)]).ravel(),
             "value": value.astype(np.float64).ravel(),
             "contribution": contribution.ravel(),
-            "odds_factor": np.exp(contribution).ravel(),
+            "factor": np.exp(contribution).ravel(),
         }
 
 

@@ -241,7 +241,7 @@ def _importance(report: TrainingReport) -> dict[str, Any]:
     return {
         "plot": plots.importance_plot(rows, names) if rows else None,
         "rows": [
-            (name, _WORDS[each.direction], f"{each.contribution:.3f}", percent(each.gain), each.name)
+            (name, _WORDS[each.direction], f"{each.contribution:.3f}", each.name)
             for name, each in zip(names, rows, strict=True)
         ],
     }

@@ -2,22 +2,19 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 
-import lightgbm as lgb
 import numpy as np
 
 from contract.kinds import Role
-from models.artefact import Floats, Ints, Matrix
-from models.boosting import Recipe, boost, dataset, guarded, predicted
-from models.calibration import BinaryMap, choose_binary
+from models.artefact import Floats, Ints
+from models.boosting import Recipe
 from models.intervals import History
-from models.leaves import GuardedModel
 from models.margin import Margin, fit_margin, fixed_margin
 from models.preference import FittedPreference, Labelled, exposure_weights, fit_preference, refit_preference
 from models.tables import mapped
 from training.columns import events_read, purchases_read
+from training.learners import Contender, Fitted, fit_learners, refit_learner
 from training.search import Task, Tried, search_recipe
 from training.splits import sample_customers
 from training.study import Part, Study
@@ -32,31 +29,22 @@ Told = Callable[[float, float], None]
 
 @dataclass(frozen=True)
 class Models:
-    """All that was fitted, and how: the recipe and number of trees, the trials of the search."""
+    """All that was fitted, and how: the recipe of the trees, the trials of its search, the learners that contended."""
 
     recipe: Recipe
-    trees: int
     tried: tuple[Tried, ...]
-    response: GuardedModel
-    calibration: BinaryMap
+    contenders: tuple[Contender, ...]
+    response: Fitted
     contact: FittedPreference
     engagement: FittedPreference
     margin: Margin
     history: History
 
-    def predict(self, matrix: Matrix, threads: int) -> Floats:
-        """Calibrated response of each row of (n, p), shape (n,)."""
-        return self.calibration.apply(np.asarray(self._booster.predict(matrix, num_threads=threads), dtype=np.float64))
-
-    @cached_property
-    def _booster(self) -> lgb.Booster:
-        return lgb.Booster(model_str=self.response.text)
-
 
 def fit_models(
     study: Study, learn: Part, choose: Part, propensity: Floats, storage: Path | None, name: str, told: Told
 ) -> Models:
-    """Fits on `learn`, and chooses trees, parameters and calibration on `choose`.
+    """Fits on `learn`, and chooses trees, parameters, learner and calibration on `choose`.
 
     Args:
         study: what is trained.
@@ -70,10 +58,8 @@ def fit_models(
     params = study.params
     task = Task(learn.table, learn.response, choose.table, choose.response, params.seed, params.threads)
     found = search_recipe(task, study.profile, storage, name, told)
+    response, contenders = fit_learners(study, found, learn, choose)
     least = params.training.min_customers_per_leaf
-    response = guarded(found.booster, found.trees, learn.table, least, params.threads)
-    raw = predicted(response.text, choose.table, params.threads)
-    calibration = choose_binary(raw, choose.response, choose.table.customer)
     contact, engagement = (
         fit_preference(
             _labelled(study, learn, head, propensity),
@@ -88,10 +74,9 @@ def fit_models(
     )
     return Models(
         recipe=found.recipe,
-        trees=found.trees,
         tried=found.tried,
+        contenders=contenders,
         response=response,
-        calibration=calibration,
         contact=contact,
         engagement=engagement,
         margin=_margin(study, learn),
@@ -100,19 +85,16 @@ def fit_models(
 
 
 def refit_models(study: Study, models: Models, everything: Part, propensity: Floats) -> Models:
-    """The same models fitted on all customers and all time; trees, calibration and strata are kept."""
+    """The same models fitted on all customers and all time; learner, rounds, calibration and strata are kept."""
     params = study.params
     least = params.training.min_customers_per_leaf
-    data = dataset(everything.table, everything.response, None, params.threads)
-    recipe = models.recipe.model_copy(update={"trees": models.trees})
-    booster, trees, _ = boost(data, recipe, classes=1, watched=None, seed=params.seed, threads=params.threads)
     heads = {}
     for head, fitted in ((CONTACT, models.contact), (ENGAGEMENT, models.engagement)):
         rows = _labelled(study, everything, head, propensity)
         heads[head] = refit_preference(fitted, rows, _HEAD, least=least, seed=params.seed, threads=params.threads)
     return replace(
         models,
-        response=guarded(booster, trees, everything.table, least, params.threads),
+        response=refit_learner(study, models.response, models.recipe, everything),
         contact=heads[CONTACT],
         engagement=heads[ENGAGEMENT],
         margin=_margin(study, everything),

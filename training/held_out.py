@@ -27,7 +27,7 @@ def held_out(study: Study, models: Models, parts: Sequence[Part], predicted: Seq
         predicted: the response of each part where it is known already, (n,).
     """
     columns = [
-        mapped(part.table, lambda block: models.predict(block, study.params.threads)) if known is None else known
+        models.response.predict(study.source.names, part.table, study.params.threads) if known is None else known
         for part, known in zip(parts, predicted, strict=True)
     ]
     rows = np.concatenate([part.rows for part in parts])

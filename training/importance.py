@@ -1,18 +1,17 @@
-"""Which columns the response model goes by, in words: gain in training, and mean contribution on held-out rows.
+"""Which columns the response model goes by, in words: mean contribution on held-out rows.
 
-Both say what the model makes use of, not what causes a response: of two columns that tell the same, one may get it all.
+That says what the model makes use of, not what causes a response: of two columns that tell the same, one may get all.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-import lightgbm as lgb
 import numpy as np
 from scipy.stats import rankdata
 
 from models.artefact import Floats, Matrix
-from models.explanation import explain
+from models.response import Response
 from models.tables import Rows
 
 Direction = Literal["raises", "lowers", "both ways", "by kind"]
@@ -21,42 +20,38 @@ _CLEAR = 0.5
 
 @dataclass(frozen=True)
 class Importance:
-    """A column: its share of all gain, and the mean size of its contribution, log-odds.
+    """A column and the mean size of its contribution to the score: log-odds, or of an additive learner the log rate.
 
     direction: what more of it does to the score, by Spearman's rank correlation of value and contribution.
     """
 
     name: str
     meaning: str
-    gain: float
     contribution: float
     direction: Direction
 
 
 def importances(
-    booster: lgb.Booster, sample: Rows, meanings: Mapping[str, str], most: int, threads: int
+    response: Response, sample: Rows, meanings: Mapping[str, str], most: int, threads: int
 ) -> tuple[Importance, ...]:
     """The columns with the largest mean contribution on the sample, largest first.
 
     Args:
-        booster: the response model.
+        response: the model, over the sample's columns.
         sample: held-out rows, some hundreds to a few thousand; each costs as much as a few hundred predictions.
         meanings: of the columns, in words; a name stands for itself where there are none.
         most: how many.
         threads: of LightGBM.
     """
     matrix = sample.matrix
-    contribution = explain(booster, matrix, threads).contribution
+    contribution = response.explain(matrix, threads).contribution
     size = np.abs(contribution).mean(axis=0)
-    gain = np.asarray(booster.feature_importance("gain"), dtype=np.float64)
-    share = gain / max(gain.sum(), 1e-300)
     chosen = [int(at) for at in np.argsort(-size, kind="stable")[:most] if size[at] > 0]
     kinds = set(sample.categorical)
     return tuple(
         Importance(
             name=(name := sample.names[at]),
             meaning=meanings.get(name, name),
-            gain=float(share[at]),
             contribution=float(size[at]),
             direction="by kind" if name in kinds else _direction(matrix, contribution, at),
         )

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import lightgbm as lgb
 import numpy as np
 
 from models.artefact import Floats
@@ -83,7 +82,7 @@ def _groups(study: Study, part: Part, judged: Judged, probability: Floats) -> Gr
 
 
 def _importance(study: Study, models: Models, part: Part) -> tuple[Importance, ...]:
-    booster = lgb.Booster(model_str=models.response.text)
+    response = models.response.over(study.source.names)
     every = len(part.rows)
     sample = part.table.rows(np.arange(min(every, _SHAP_ROWS)) * every // min(every, _SHAP_ROWS))
-    return importances(booster, sample, study.source.meanings, _SHOWN_COLUMNS, study.params.threads)
+    return importances(response, sample, study.source.meanings, _SHOWN_COLUMNS, study.params.threads)

@@ -9,7 +9,7 @@ from models.artefact import Floats, Ints
 from models.boosting import predicted
 from models.evidence import Evidence
 from models.preference import FittedPreference
-from models.tables import Rows, mapped
+from models.tables import Rows
 from training.baselines import fixed_policies, history_policies, open_channels
 from training.evaluation import Judged
 from training.fitting import Models, held_out_labels
@@ -41,7 +41,7 @@ class PreferenceQuality:
 def judge_response(study: Study, models: Models, part: Part, rates: Floats, logistic: Logistic | None) -> Judged:
     """What model, base rates and regression say about the rows of a held-out part."""
     predictors = {
-        CHALLENGER: mapped(part.table, lambda block: models.predict(block, study.params.threads)),
+        CHALLENGER: models.response.predict(study.source.names, part.table, study.params.threads),
         BASE_RATES: rates[part.action],
     }
     if logistic is not None:
@@ -157,11 +157,13 @@ def _expected(study: Study, models: Models, rows: Ints) -> tuple[Floats, Floats]
     """Response to every action at the decisions `rows`, (n, n_actions), and the margin of one, (n,), EUR."""
     n_actions = len(study.actions)
     response, worth = np.empty((len(rows), n_actions)), np.empty(len(rows))
+    model = models.response.over(study.source.names)
     step = max(1, _BLOCK_ROWS // n_actions)
     for start in range(0, len(rows), step):
         block = rows[start : start + step]
         spine = with_each_action(spine_rows(study.decisions.spine, block), n_actions)
         matrix = study.source.matrix(spine)
-        response[start : start + step] = models.predict(matrix, study.params.threads).reshape(-1, n_actions)
+        found = model.probability(matrix, threads=study.params.threads)
+        response[start : start + step] = found.reshape(-1, n_actions)
         worth[start : start + step] = models.margin.expected(matrix[::n_actions])
     return response, worth

@@ -291,7 +291,9 @@ def _bundle(
         candidate=source.candidate,
         features=source.to_json(),
         history=final.history,
-        response_calibration=final.calibration,
+        response_calibration=final.response.learned.calibration,
+        effects=final.response.learned.effects,
+        judged_effects=models.response.learned.effects,
         intervals=findings.intervals,
         forecast_error=findings.forecast_error,
         contact=_preference(study, final.contact, params.outbound),
@@ -309,7 +311,7 @@ def _bundle(
         ),
         fingerprints=fingerprints,
     )
-    texts = {RESPONSE: final.response.text, JUDGED: models.response.text}
+    texts = {RESPONSE: final.response.trees.text, JUDGED: models.response.trees.text}
     texts |= {CONTACT: final.contact.text} if final.contact.text is not None else {}
     texts |= {ENGAGEMENT: final.engagement.text} if final.engagement.text is not None else {}
     return Bundle.assembled(manifest, texts, params.threads)
@@ -332,7 +334,7 @@ def _report(
     counts = np.bincount(decisions.spine.action, minlength=n_actions)
     responses = np.bincount(decisions.spine.action, weights=decisions.response, minlength=n_actions)
     bins = study.params.training.calibration_bins
-    trees = (models.response, final.response, final.contact, final.engagement)
+    trees = (models.response.trees, final.response.trees, final.contact, final.engagement)
     return TrainingReport(
         objective=study.params.objective,
         model_version=bundle.model_version,
@@ -348,13 +350,15 @@ def _report(
         policies=findings.policies,
         insight=findings.insight,
         search=models.tried,
+        contenders=models.contenders,
         window=bundle.manifest.window,
         evidence=evidence,
         settings={
             **models.recipe.model_dump(),
-            "trees": models.trees,
+            "learner": models.response.name,
+            "trees": models.response.rounds,
             "trials": len(models.tried),
-            "calibration": models.calibration.kind,
+            "calibration": models.response.learned.calibration.kind,
             "contact_trees": models.contact.trees,
             "engagement_trees": models.engagement.trees,
             "undone_splits": sum(each.undone_splits for each in trees),

@@ -11,6 +11,7 @@ from training.evaluation import Report
 from training.findings import Findings
 from training.insight import Insight
 from training.judging import PreferenceQuality
+from training.learners import Contender
 from training.policy_value import PolicyValue
 from training.promotion import Verdict
 from training.search import Tried
@@ -22,7 +23,8 @@ class TrainingReport:
 
     rows: decisions by what they were for; base_rates: decisions, responses and rate by action in the learning period;
     evaluation: qualities by set of held-out rows; preferences: by head; settings: what was chosen and how; selection:
-    columns that were read or left out; insight: what only plots show well; search: trials; window: of the data that
+    columns that were read or left out; insight: what only plots show well; search: trials; contenders: learners and how
+    they did where one was taken; window: of the data that
     taught; findings: about the data, `remarks` the same in words.
     """
 
@@ -39,6 +41,7 @@ class TrainingReport:
     settings: Mapping[str, Any]
     insight: Insight
     search: tuple[Tried, ...]
+    contenders: tuple[Contender, ...]
     window: Window
     fingerprints: Mapping[str, str]
     verdict: Verdict
@@ -62,6 +65,7 @@ class TrainingReport:
             "evidence": [each.model_dump() for each in self.evidence],
             "insight": asdict(self.insight),
             "search": [asdict(each) for each in self.search],
+            "contenders": [asdict(each) for each in self.contenders],
             "window": self.window.model_dump(),
             "verdict": asdict(self.verdict),
             "selection": asdict(self.selection),

@@ -31,6 +31,10 @@ class RowSource(Protocol):
         """Those that depend on the row's action or campaign."""
 
     @property
+    def per_action(self) -> tuple[str, ...]:
+        """Those that depend on the row's action."""
+
+    @property
     def meanings(self) -> Mapping[str, str]:
         """What each column says, in words."""
 
@@ -77,6 +81,11 @@ class FeatureRows:
     def candidate(self) -> tuple[str, ...]:
         """Those that depend on the row's action or campaign."""
         return self.features.candidate
+
+    @property
+    def per_action(self) -> tuple[str, ...]:
+        """Those that depend on the row's action."""
+        return self.features.per_action
 
     @property
     def meanings(self) -> Mapping[str, str]:

@@ -32,13 +32,18 @@ class Tried:
 
 @dataclass(frozen=True)
 class Found:
-    """The winner: its recipe, its booster with the best number of trees, its loss where it chose, and all that ran."""
+    """The winner: its recipe, its booster with the best number of trees, its loss where it chose, and all that ran.
+
+    data, watched: the rows that taught and those that chose, binned; whoever fits on them next sets their labels.
+    """
 
     recipe: Recipe
     booster: lgb.Booster
     trees: int
     loss: float
     tried: tuple[Tried, ...]
+    data: lgb.Dataset
+    watched: lgb.Dataset
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,7 @@ def search_recipe(task: Task, profile: Profile, storage: Path | None, study: str
     )
     told(trials, trials)
     alone = Tried(recipe.model_dump(exclude={"trees"}), loss, given_up=False)
-    return Found(recipe, booster, trees, loss, tried or (alone,))
+    return Found(recipe, booster, trees, loss, tried or (alone,), data, watched)
 
 
 def _searched(

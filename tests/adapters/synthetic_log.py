@@ -39,6 +39,10 @@ class SyntheticLog(RowSource):
         return tuple(name for name in ("candidate_taste", "action", "campaign_category") if name in self.kept)
 
     @property
+    def per_action(self) -> tuple[str, ...]:
+        return tuple(name for name in ("candidate_taste", "action") if name in self.kept)
+
+    @property
     def meanings(self) -> Mapping[str, str]:
         return {"taste": "How much the customer likes the first channel."}
 

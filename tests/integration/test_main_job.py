@@ -88,7 +88,7 @@ def test_reasons_add_up_to_the_scores_that_they_explain(shop, scores):
     reasons = pd.read_csv(shop.data.parent / "explained.explanations.csv")
     assert (reasons.groupby(["customer_id", "channel"])["rank"].agg(list).map(tuple) == (0, 1, 2, 3, 4)).all()
     assert reasons["words"].notna().all()
-    np.testing.assert_allclose(reasons["odds_factor"], np.exp(reasons["contribution"]))
+    np.testing.assert_allclose(reasons["factor"], np.exp(reasons["contribution"]))
     bundle = champion_bundle(shop.registry, "sell")
     assert bundle is not None
     raw = reasons.groupby(["customer_id", "channel"])["contribution"].sum()

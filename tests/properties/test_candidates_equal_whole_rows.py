@@ -11,7 +11,8 @@ from features.candidates import CandidateFeatures
 from features.matrix import learn_features
 from features.spine import candidates
 from features.timeline import UNKNOWN_CUSTOMER, build_timeline
-from models.joint import Joint, Texts
+from models.joint import Joint, Parts
+from models.response import Learned
 from tests.properties.raw_histories import CUSTOMERS, DAY_US, DAYS, START_US, raw_history
 from tests.unit.test_bundle_files import PARAMS as BUNDLE_PARAMS
 from tests.unit.test_bundle_files import bundle  # noqa: F401  a fixture
@@ -71,10 +72,11 @@ def test_what_the_forest_refuses_lightgbm_evaluates(bundle):  # noqa: F811
     rows = random.normal(size=(500, 3)).astype(np.float32)
     data = lgb.Dataset(rows, rows[:, 0] + rows[:, 1] > 0, params={"verbosity": -1})
     text = lgb.train({"objective": "binary", "verbosity": -1, "linear_tree": True}, data, 4).model_to_string()
-    joint = Joint.of(bundle.manifest, Texts(text, None, None), ["action"], 1)
+    parts = Parts(Learned(text, None, bundle.manifest.response_calibration), None, None)
+    joint = Joint.of(bundle.manifest, parts, ["action"], 1)
     assert "linear" in joint.refused["response"]
     shared, own = joint.halves(rows, 1)
-    plain = Joint.of(bundle.manifest, Texts(text, None, None), (), 1)
+    plain = Joint.of(bundle.manifest, parts, (), 1)
     expected = np.asarray(lgb.Booster(model_str=text).predict(rows))
     calibrated = bundle.manifest.response_calibration.apply(expected)
     assert np.allclose(joint.response(shared, own)[:, 0], calibrated, rtol=1e-12)

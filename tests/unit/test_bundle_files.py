@@ -141,7 +141,7 @@ def _edited(tree, key, value):
         (lambda f: (f / MANIFEST).unlink(), "cannot be read"),
         (lambda f: (f / MANIFEST).write_text((f / MANIFEST).read_text()[:200]), "no valid JSON"),
         (lambda f: (f / MANIFEST).write_text("[]"), "format None"),
-        (lambda f: _rewrite(f, "format", 99), "format 99; this version reads format 2"),
+        (lambda f: _rewrite(f, "format", 99), "format 99; this version reads format 3"),
         (lambda f: _rewrite(f, "base_rates", [0.5]), "checksum differs from its content"),
         (lambda f: _rewrite(f, "further", 1), "does not hold what a bundle must"),
     ],

@@ -1,0 +1,127 @@
+"""Terms and effects as data: what they read, that one customer gets the bits of a batch, and reasons that add up."""
+
+import lightgbm as lgb
+import numpy as np
+import pytest
+
+from contract.errors import ArtefactError
+from models.calibration import Unchanged
+from models.effect_terms import Reader, Term, raw, standardised
+from models.effects import ContactEffects, rate_of, response_probability
+from models.response import Learned, Response
+
+NAMES = ("sends", "answers", "rate", "age", "region", "action")
+TERMS = (
+    Term(kind="rate", columns=("answers", "sends"), group="a", usual=0.2, strength=5.0, center=0.1, scale=0.5),
+    Term(kind="per", columns=("rate", "sends"), group="a", usual=0.1, strength=5.0),
+    Term(kind="count", columns=("sends",), group="a", center=1.0, scale=2.0),
+    Term(kind="value", columns=("age",), group="b", center=45.0, scale=15.0),
+    Term(kind="level", columns=("region",), group="c", bounds=((1.5, 2.5),)),
+    Term(kind="cell", columns=("region", "age"), group="d", bounds=((1.5, 2.5), (40.0, 50.0))),
+)
+
+
+def rows(n=400, seed=0):
+    random = np.random.default_rng(seed)
+    found = np.column_stack(
+        [
+            random.poisson(6, n),
+            random.poisson(1, n),
+            random.random(n),
+            random.uniform(18, 90, n),
+            random.integers(0, 4, n),
+            random.integers(0, 3, n),
+        ]
+    ).astype(np.float32)
+    found[random.random(found.shape) < 0.1] = np.nan
+    found[:, 5] = random.integers(0, 3, n)
+    return found
+
+
+def effects(seed=1):
+    random = np.random.default_rng(seed)
+    weights = tuple(map(tuple, random.normal(0, 0.4, (len(TERMS), 2)).tolist()))
+    return ContactEffects(terms=TERMS, intercept=(-2.5, -3.0), weights=weights)
+
+
+@pytest.fixture(scope="module")
+def response():
+    """Trees of rates that never split on the action, with effects beside them."""
+    random = np.random.default_rng(2)
+    x = rows(3_000, 3)
+    label = random.poisson(0.05 * np.exp(0.5 * np.nan_to_num(x[:, 2])))
+    params = {"objective": "poisson", "verbosity": -1, "feature_contri": [1.0] * 5 + [0.0], "num_leaves": 7}
+    booster = lgb.train(params, lgb.Dataset(x, label), 20)
+    assert booster.feature_importance()[5] == 0
+    return Response.of_rows(Learned(booster.model_to_string(), effects(), Unchanged()), NAMES)
+
+
+def test_terms_are_what_their_words_say():
+    row = np.array([[10.0, 3.0, 0.4, 45.0, 2.0, 1.0]], np.float32)
+    found = Reader.of(TERMS, {name: i for i, name in enumerate(NAMES)}).design(row)[0]
+    rate = (np.log((3 + 5 * 0.2) / (10 + 5) / 0.2) - 0.1) / 0.5
+    per = np.log((float(np.float32(0.4)) * 10 + 5 * 0.1) / (10 + 5) / 0.1)
+    assert found == pytest.approx([rate, per, (np.log(11) - 1) / 2, 0.0, 1.0, 1.0], rel=1e-6)
+
+
+def test_missing_values_say_nothing():
+    row = np.full((1, 6), np.nan, np.float32)
+    found = Reader.of(TERMS, {name: i for i, name in enumerate(NAMES)}).design(row)[0]
+    assert found == pytest.approx([(0.0 - 0.1) / 0.5, 0.0, (0.0 - 1) / 2, 0.0, 0.0, 0.0], abs=1e-7)
+
+
+def test_no_extreme_is_kept():
+    terms = (Term(kind="value", columns=("age",), group="b"),)
+    ages = np.append(np.full(999, 40.0), 1e6).astype(np.float32)[:, None]
+    ages[::2] += 1
+    reader = Reader.of(terms, {"age": 0})
+    learned = standardised(terms, raw(reader).design(ages))
+    assert np.abs(Reader.of(learned, {"age": 0}).design(ages)).max() == 5.0
+
+
+def test_a_term_that_never_varies_is_left_out():
+    terms = (Term(kind="value", columns=("age",), group="b"), Term(kind="count", columns=("sends",), group="a"))
+    matrix = np.column_stack([np.full(50, 30.0), np.arange(50)]).astype(np.float32)
+    reader = Reader.of(terms, {"age": 0, "sends": 1})
+    assert [term.kind for term in standardised(terms, raw(reader).design(matrix))] == ["count"]
+
+
+def test_one_customer_gets_the_bits_of_the_batch(response):
+    whole = rows()
+    together = response.probability(whole)
+    assert np.array_equal(together, np.vstack([response.probability(whole[i : i + 1]) for i in range(len(whole))]))
+
+
+def test_both_halves_give_what_whole_rows_give(response):
+    shared, own = rows()[:, :5], np.tile(np.arange(3, dtype=np.float32), 400)[:, None]
+    places = {name: i for i, name in enumerate(NAMES[:5])} | {"action": ~0}
+    halves = Response(response.learned, NAMES, places).probability(shared, own)
+    whole = np.column_stack([np.repeat(shared, 3, axis=0), own])
+    assert np.array_equal(halves.ravel(), response.probability(whole)[:, 0])
+
+
+def test_no_contact_is_what_the_trees_say(response):
+    whole = rows()
+    whole[:, 5] = 0
+    trees = np.exp(response.trees.raw(whole)[:, 0, 0])
+    assert np.allclose(rate_of(response.probability(whole)[:, 0]), trees, rtol=1e-9)
+
+
+def test_reasons_add_up_to_the_log_of_expected_responses(response):
+    whole = rows()
+    found = response.explain(whole)
+    rate = rate_of(response.probability(whole)[:, 0])
+    assert np.allclose(found.raw, np.log(rate), atol=1e-9)
+    idle = whole[:, 5] == 0
+    assert np.all(found.contribution[idle, 5] == 0)
+    assert np.all(found.contribution[~idle, 5] > 0)
+
+
+def test_effects_refuse_columns_that_depend_on_the_action():
+    with pytest.raises(ArtefactError, match="read age, which depend on the action"):
+        effects().over({name: i for i, name in enumerate(NAMES) if name != "age"})
+
+
+def test_rates_and_probabilities_are_inverse():
+    log_rate = np.linspace(-8, 0.5, 20)
+    assert np.allclose(np.log(rate_of(response_probability(log_rate, np.zeros(20)))), log_rate)

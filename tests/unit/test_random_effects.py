@@ -1,0 +1,94 @@
+"""Random effects against a known truth, an independent optimiser, and a channel that hardly ever sends."""
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+
+from models.random_effects import Contacts, Layout, _solved, _State, _sums, fit_random_effects
+from models.random_effects import _Precisions as Precisions
+
+TERMS = 6
+PLAIN = Layout(group=np.zeros(TERMS, np.int64), view=np.full(TERMS, -1), channel=np.full(TERMS, -1))
+
+
+def drawn(rng, rows, intercept, weights, base=0.03):
+    design = rng.normal(size=(rows, TERMS)).astype(np.float32)
+    rate = base + np.exp(np.minimum(intercept + design @ weights, 0.5))
+    return Contacts(design, (rng.random(rows) < -np.expm1(-rate)).astype(np.float64), np.full(rows, base))
+
+
+def world(seed, rows):
+    """Channels that mean much the same by every term."""
+    rng = np.random.default_rng(seed)
+    common = np.array([0.8, -0.5, 0.0, 0.0, 0.3, 0.0])
+    weights = [common + rng.normal(0, 0.1, TERMS) for _ in rows]
+    return [drawn(rng, n, -3.0, w) for n, w in zip(rows, weights, strict=True)], weights
+
+
+def test_recovers_what_each_term_means():
+    contacts, weights = world(0, (60_000, 60_000, 60_000))
+    found = fit_random_effects(contacts, PLAIN)
+    assert found.iterations < 15
+    assert np.abs(found.weights - np.array(weights).T).max() < 0.12
+    assert np.abs(found.intercept - (-3.0)).max() < 0.12
+
+
+def test_a_channel_with_few_sends_borrows_from_the_others():
+    contacts, weights = world(1, (60_000, 60_000, 150))
+    found = fit_random_effects(contacts, PLAIN)
+    alone = fit_random_effects(contacts[2:], PLAIN)
+    wrong = np.abs(found.weights[:, 2] - weights[2]).mean()
+    assert wrong < 0.15
+    assert wrong < 0.5 * np.abs(alone.weights[:, 0] - weights[2]).mean()
+
+
+def test_a_channel_without_contacts_gets_the_usual_effects():
+    contacts, _ = world(2, (40_000, 40_000))
+    nobody = Contacts(np.zeros((0, TERMS), np.float32), np.zeros(0), np.zeros(0))
+    found = fit_random_effects([*contacts, nobody], PLAIN)
+    assert np.allclose(found.weights[:, 2], found.weights[:, :2].mean(axis=1), atol=0.15)
+
+
+def test_a_term_that_tells_nothing_is_drawn_to_zero():
+    rng = np.random.default_rng(3)
+    contacts = [drawn(rng, 3_000, -3.0, np.zeros(TERMS)) for _ in range(4)]
+    found = fit_random_effects(contacts, PLAIN)
+    assert np.abs(found.weights).max() < 0.12
+
+
+def test_a_view_of_the_own_history_is_learned_across_channels():
+    """Term c tells of channel c's own answers; on other channels it means nothing."""
+    rng = np.random.default_rng(4)
+    layout = Layout(
+        group=np.zeros(TERMS, np.int64), view=np.array([0, 0, 0, -1, -1, -1]), channel=np.array([0, 1, 2, -1, -1, -1])
+    )
+    contacts = [drawn(rng, n, -3.0, 0.7 * (np.arange(TERMS) == c)) for c, n in enumerate((50_000, 50_000, 300))]
+    found = fit_random_effects(contacts, layout)
+    assert found.weights[2, 2] == pytest.approx(0.7, abs=0.2)
+    assert np.abs(found.weights[2, :2]).max() < 0.15
+
+
+def test_the_mode_is_that_of_an_independent_optimiser():
+    """With the precisions held, Fisher scoring ends where L-BFGS does, on the same penalised likelihood."""
+    contacts, _ = world(5, (2_000, 1_500))
+    precision = Precisions(np.array([20.0]), np.zeros(0), np.array([50.0]))
+    owns = [PLAIN.own(c) for c in range(2)]
+    start = np.full(2, -3.0)
+    state = _State(start.copy(), np.zeros(TERMS), np.zeros(0), np.zeros((2, TERMS)))
+    for _ in range(60):
+        sums = [_sums(each, state.intercept[c], state.common + state.apart[c]) for c, each in enumerate(contacts)]
+        moved, _spread = _solved(sums, state, precision, PLAIN, owns, start)
+        state = _State(*(old + step for old, step in zip(state, moved, strict=True)))
+
+    def loss(theta):
+        intercept, common, apart = theta[:2], theta[2 : 2 + TERMS], theta[2 + TERMS :].reshape(2, TERMS)
+        found = 0.125 * ((intercept - start) ** 2).sum() + 10.0 * (common**2).sum() + 25.0 * (apart**2).sum()
+        for c, each in enumerate(contacts):
+            rate = each.base + np.exp(intercept[c] + each.design @ (common + apart[c]))
+            found -= (each.outcome * np.log(-np.expm1(-rate)) - (1 - each.outcome) * rate).sum()
+        return found
+
+    other = minimize(loss, np.concatenate([start, np.zeros(3 * TERMS)]), method="L-BFGS-B", options={"maxiter": 2_000})
+    mine = np.concatenate([state.intercept, state.common, state.apart.ravel()])
+    assert loss(mine) <= other.fun + 1e-6
+    assert np.abs(mine - other.x).max() < 0.02

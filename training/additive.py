@@ -1,0 +1,159 @@
+"""The additive learner: what a customer does anyway by trees that never see the action, what a contact adds by effects.
+
+Both parts are fitted in turn. Responses are taken for the sum of two Poisson streams, so that of an observed response
+
+    y b / (1 − exp(−b − e))
+
+are expected to have come without the contact (EM: Dempster, Laird and Rubin 1977; b the rate without contact, e the
+excess). The trees learn these expected counts as rates; the effects are then fitted by likelihood beside the trees.
+
+Assumed: contacts were withheld from some (else b and e cannot be told apart), and a response counts for the customer
+whoever gets the credit (else no contact has no response, and there is nothing to add to).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import lightgbm as lgb
+import numpy as np
+import numpy.typing as npt
+
+from models.artefact import Floats, Ints, Matrix
+from models.boosting import Recipe, boost, guarded
+from models.effect_terms import Reader, Term
+from models.effects import ContactEffects, rate_of
+from models.leaves import GuardedModel
+from models.random_effects import Contacts, Layout, fit_random_effects
+from models.tables import Rows, mapped
+from models.trees import Trees
+from training.study import Part, Study
+
+_LEAST_WITHHELD = 1_000
+
+
+@dataclass(frozen=True, eq=False)
+class Rates:
+    """Of each decision of a part: base (n,), without contact; excess (n,), of the action taken."""
+
+    base: Floats
+    excess: Floats
+
+    def expected_without(self, response: npt.NDArray[np.generic]) -> Floats:
+        """(n,) responses that are expected to have come without the contact."""
+        seen = response.astype(np.float64)
+        return np.asarray(seen * self.base / -np.expm1(-(self.base + self.excess)))
+
+
+@dataclass(frozen=True, eq=False)
+class Binned:
+    """Rows binned for LightGBM: those that teach, and those that choose the number of trees."""
+
+    learn: lgb.Dataset
+    watched: lgb.Dataset | None
+
+
+def why_not(study: Study, learn: Part) -> str | None:
+    """Why the learner cannot be used here, or None."""
+    if study.params.target.counts != "customer":
+        return "responses count for the send, and none follows without one"
+    withheld = int((learn.action == 0).sum())
+    if withheld < _LEAST_WITHHELD:
+        return f"{withheld} contacts were withheld; at least {_LEAST_WITHHELD} tell what comes without one"
+    return None
+
+
+def first_rates(action: Ints, probability: Floats) -> Rates:
+    """Rates to begin with, from the probabilities of another learner: of each action the same share without contact."""
+    rate = rate_of(probability)
+    mean = np.array([rate[action == a].mean() if (action == a).any() else 1.0 for a in range(int(action.max()) + 1)])
+    base = rate * np.minimum(1.0, mean[0] / mean)[action]
+    return Rates(base, np.where(action > 0, rate - base, 0.0))
+
+
+def fit_effects(
+    terms: tuple[Term, ...],
+    outbound: Sequence[str],
+    views: Rows,
+    action: Ints,
+    outcome: npt.NDArray[np.generic],
+    base: Floats,
+) -> ContactEffects:
+    """The effects of contacts beside the rates without them.
+
+    Args:
+        terms: what they read.
+        outbound: the channels, in the order of the actions from 1 on.
+        views: the columns that the terms read, of n decisions.
+        action: (n,).
+        outcome: (n,), 0 or 1.
+        base: (n,), rates without contact.
+    """
+    contacts = []
+    for c in range(len(outbound)):
+        own = np.flatnonzero(action == 1 + c)
+        contacts.append(Contacts(_design(terms, views.rows(own)), outcome[own].astype(np.float64), base[own]))
+    found = fit_random_effects(contacts, _layout(terms, outbound))
+    weights = tuple(tuple(row) for row in found.weights.tolist())
+    return ContactEffects(terms=terms, intercept=tuple(found.intercept.tolist()), weights=weights)
+
+
+def fit_base(
+    study: Study, data: Binned, learn: Part, without: tuple[Floats, Floats | None], recipe: Recipe
+) -> tuple[GuardedModel, int]:
+    """Trees of what comes without contact, which look at no column of the action, and their number.
+
+    Args:
+        study: what is trained.
+        data: the binned rows of `learn`, and of those that choose the number of trees; their labels are replaced.
+        learn: the rows that teach.
+        without: responses expected without contact on the rows of `data`.
+        recipe: of the trees.
+    """
+    params = study.params
+    data.learn.set_label(without[0])
+    if data.watched is not None:
+        data.watched.set_label(without[1])
+    booster, rounds, _ = boost(
+        data.learn,
+        recipe,
+        classes=1,
+        rates=True,
+        unused=_of_the_action(study),
+        watched=data.watched,
+        seed=params.seed,
+        threads=params.threads,
+    )
+    return guarded(booster, rounds, learn.table, params.training.min_customers_per_leaf, params.threads), rounds
+
+
+def base_of(text: str, table: Rows, threads: int) -> Floats:
+    """(n,) the rate without contact that the trees give."""
+    trees = Trees.of(text, range(len(table.names)))
+    return np.exp(mapped(table, lambda block: trees.raw(block, threads=threads)[:, 0, 0]))
+
+
+def excess_of(effects: ContactEffects, views: Rows, action: Ints) -> Floats:
+    """(n,) the excess of the actions taken."""
+    bound = effects.over({name: i for i, name in enumerate(views.names)})
+    return np.take_along_axis(mapped(views, bound.excess), action[:, None], axis=1)[:, 0]
+
+
+def _of_the_action(study: Study) -> frozenset[int]:
+    """Positions of the columns that depend on the action; the campaign's are not among them."""
+    own = set(study.source.per_action)
+    return frozenset(i for i, name in enumerate(study.source.names) if name in own)
+
+
+def _design(terms: tuple[Term, ...], views: Rows) -> Matrix:
+    reader = Reader.of(terms, {name: i for i, name in enumerate(views.names)})
+    return mapped(views, reader.design)
+
+
+def _layout(terms: Sequence[Term], outbound: Sequence[str]) -> Layout:
+    groups = sorted({term.group for term in terms})
+    views = sorted({term.view for term in terms if term.view is not None})
+    return Layout(
+        group=np.array([groups.index(term.group) for term in terms], dtype=np.int64),
+        view=np.array([-1 if term.view is None else views.index(term.view) for term in terms], dtype=np.int64),
+        channel=np.array([-1 if t.channel is None else outbound.index(t.channel) for t in terms], dtype=np.int64),
+    )

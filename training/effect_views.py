@@ -1,0 +1,186 @@
+"""What the contact effects read: own steps, answers, purchases, sends and demographics as views of one customer.
+
+Everything follows from the parameters and from which columns there are; the rows that learn give usual rates and
+scales, and say which levels of people enough customers share. Looks at no response.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations, pairwise
+from typing import Final
+
+import numpy as np
+
+from contract.params import Params
+from features import grammar as g
+from features.catalogue import FOLLOW_DAYS, subjects
+from features.event_sets import OWN_CATEGORY
+from features.matrix import CAMPAIGN_CATEGORY
+from models.artefact import Floats, Ints, Matrix
+from models.effect_terms import Reader, Term, raw, standardised
+from models.tables import Rows, mapped
+from training.study import Study
+
+_STRENGTH: Final = {"steps": 6.0, "answers": 6.0, "purchases": 10.0, "category": 4.0}
+"""Trials by which a customer's rate of a view is drawn to everybody's."""
+_BANDS: Final = 5
+_LEVEL_SHARE: Final = 0.002
+"""A level or cell that fewer of the rows hold is left to the other terms."""
+_MOST_LEVELS: Final = 40
+
+
+@dataclass(frozen=True)
+class _People:
+    """A column that tells people apart and the stretches [lower, upper) in which it is read."""
+
+    column: str
+    stretches: tuple[tuple[float, float], ...]
+
+
+def effect_terms(study: Study, contacts: Rows, interactions: bool) -> tuple[Term, ...]:
+    """The terms that the columns allow, with usual rates, centers and scales of the rows of contacts.
+
+    Args:
+        study: what is trained.
+        contacts: rows of contacts that learn.
+        interactions: whether pairs of people's columns get cells of their own.
+    """
+    have = set(contacts.names)
+    wanted = [term for term in _views(study.params) if set(term.columns) <= have]
+    people = _people(study, contacts)
+    levels = [*_levels(people), *_categories(contacts), *(_cells(people) if interactions else ())]
+    enough = _common(levels, contacts, study.params.training.min_customers_per_leaf)
+    found = (*_usual(wanted, contacts), *enough)
+    reader = Reader.of(found, {name: i for i, name in enumerate(contacts.names)})
+    return standardised(found, mapped(contacts, raw(reader).design))
+
+
+def columns_read(study: Study) -> list[int]:
+    """Positions of all columns that terms may read."""
+    wanted = {name for term in _views(study.params) for name in term.columns}
+    wanted |= {CAMPAIGN_CATEGORY, *(column.name for column in study.source.demographic)}
+    return [i for i, name in enumerate(study.source.names) if name in wanted]
+
+
+def _views(params: Params) -> Iterator[Term]:
+    """Terms of a customer's history, with rates still without their usual size."""
+    s = subjects(params)
+    month, year = params.features.windows_days[1], params.features.windows_days[-1]
+    for channel in s.walked:
+        columns = (g.Count(s.steps.on(channel), year).name, g.Count(s.steps, year).name)
+        term = Term(kind="rate", columns=columns, group="steps", strength=_STRENGTH["steps"])
+        yield _of(channel, "steps", term) if channel in s.outbound else term
+    for channel in s.outbound:
+        sends = g.Count(s.sends.on(channel), year).name
+        columns = (g.Count(s.answers.on(channel), year).name, sends)
+        yield _of(channel, "answers", Term(kind="rate", columns=columns, group="answers"))
+        followed = g.Followed(s.purchases, s.sends.on(channel), FOLLOW_DAYS, year).name
+        yield _of(channel, "purchases", Term(kind="per", columns=(followed, sends), group="purchases"))
+        yield _of(channel, "sends", Term(kind="count", columns=(sends,), group="sends"))
+        pressure = g.Pressure(s.sends.on(channel), params.features.half_lives_days[-1]).name
+        yield _of(channel, "pressure", Term(kind="value", columns=(pressure,), group="pressure"))
+    for half_life in params.features.half_lives_days:
+        yield Term(kind="value", columns=(g.Pressure(s.sends, half_life).name,), group="pressure")
+    for events, trials in ((s.purchases, s.purchases), (s.answers, s.sends.about(OWN_CATEGORY))):
+        columns = (g.Count(events.about(OWN_CATEGORY), year).name, g.Count(trials, year).name)
+        yield Term(kind="rate", columns=columns, group="category", strength=_STRENGTH["category"])
+    for events in (s.purchases, s.steps):
+        yield Term(kind="count", columns=(g.Count(events, year).name,), group="activity")
+        yield Term(kind="count", columns=(g.Count(events, month).name,), group="activity")
+
+
+def _of(channel: str, view: str, term: Term) -> Term:
+    return term.model_copy(update={"channel": channel, "view": view, "strength": _STRENGTH.get(view, 0.0)})
+
+
+def _usual(terms: Sequence[Term], contacts: Rows) -> Iterator[Term]:
+    """The terms, rates and means with their usual size; those of which nothing was ever seen are left out."""
+    rates = [term for term in terms if term.kind in ("rate", "per")]
+    places = sorted({contacts.names.index(name) for term in rates for name in term.columns})
+    read = contacts.columns(places)
+    at = {name: i for i, name in enumerate(read.names)}
+
+    def sums(block: Matrix) -> Floats:
+        known = np.nan_to_num(block.astype(np.float64))
+        pairs = [(known[:, at[term.columns[0]]], known[:, at[term.columns[1]]]) for term in rates]
+        happened = [k * n if term.kind == "per" else k for term, (k, n) in zip(rates, pairs, strict=True)]
+        return np.array([[each.sum() for each in happened], [n.sum() for _, n in pairs]])[None]
+
+    totals = mapped(read, sums).sum(axis=0) if rates else np.zeros((2, 0))
+    usual = {term: k / n for term, k, n in zip(rates, *totals, strict=True) if k > 0 and n > 0}
+    for term in terms:
+        if term in usual:
+            yield term.model_copy(update={"usual": float(usual[term])})
+        elif term not in rates:
+            yield term
+
+
+def _people(study: Study, contacts: Rows) -> list[_People]:
+    """Demographic columns: codes one by one, numbers in five bands of equal count."""
+    found = []
+    for column in study.source.demographic:
+        if column.name not in contacts.names:
+            continue
+        values = contacts.columns([contacts.names.index(column.name)]).matrix[:, 0].astype(np.float64)
+        known = values[np.isfinite(values)]
+        if len(known) == 0:
+            continue
+        found.append(_People(column.name, _codes(known) if column.categorical else _bands(known)))
+    return found
+
+
+def _codes(known: Floats) -> tuple[tuple[float, float], ...]:
+    codes, counts = np.unique(known, return_counts=True)
+    often = np.sort(codes[np.argsort(-counts, kind="stable")][:_MOST_LEVELS])
+    return tuple((float(code) - 0.5, float(code) + 0.5) for code in often)
+
+
+def _bands(known: Floats) -> tuple[tuple[float, float], ...]:
+    inner = np.unique(np.quantile(known, np.arange(1, _BANDS) / _BANDS))
+    edges = [-1e30, *inner.tolist(), 1e30]
+    return tuple(pairwise(edges))
+
+
+def _levels(people: Sequence[_People]) -> Iterator[Term]:
+    for each in people:
+        for stretch in each.stretches:
+            yield Term(kind="level", columns=(each.column,), group="people", bounds=(stretch,))
+
+
+def _categories(contacts: Rows) -> Iterator[Term]:
+    if CAMPAIGN_CATEGORY not in contacts.names:
+        return
+    values = contacts.columns([contacts.names.index(CAMPAIGN_CATEGORY)]).matrix[:, 0].astype(np.float64)
+    for stretch in _codes(values[np.isfinite(values)]):
+        yield Term(kind="level", columns=(CAMPAIGN_CATEGORY,), group="campaign", bounds=(stretch,))
+
+
+def _cells(people: Sequence[_People]) -> Iterator[Term]:
+    for one, other in combinations(people, 2):
+        for first in one.stretches:
+            for second in other.stretches:
+                yield Term(kind="cell", columns=(one.column, other.column), group="cells", bounds=(first, second))
+
+
+def _common(terms: Sequence[Term], contacts: Rows, least_customers: int) -> list[Term]:
+    """Levels and cells that enough rows and at least so many distinct customers hold."""
+    if not terms:
+        return []
+    places = sorted({contacts.names.index(name) for term in terms for name in term.columns})
+    read = contacts.columns(places)
+    design = mapped(read, Reader.of(terms, {name: i for i, name in enumerate(read.names)}).design)
+    rows = design.sum(axis=0)
+    customers = _distinct(design, contacts.customer)
+    most = max(1, len(design))
+    return [
+        term
+        for term, n, own in zip(terms, rows, customers, strict=True)
+        if n >= _LEVEL_SHARE * most and own >= least_customers and n < most
+    ]
+
+
+def _distinct(design: Matrix, customer: Ints) -> Ints:
+    """(T,) distinct customers with a 1 in each column."""
+    firsts = np.flatnonzero(np.diff(customer, prepend=-1) != 0)
+    held = np.maximum.reduceat(design, firsts, axis=0)
+    return np.asarray(held.sum(axis=0), dtype=np.int64)
