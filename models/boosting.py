@@ -63,12 +63,13 @@ def watched_dataset(
 
 def _binned(table: Rows, label: npt.NDArray[np.generic], weight: Floats | None, threads: int) -> lgb.Dataset:
     """The table binned from one matrix, with bounds of bins learned from it."""
+    codes = set(table.categorical)
     made = lgb.Dataset(
         table.matrix,
         label.astype(np.float32),
         weight=None if weight is None else weight.astype(np.float32),
         feature_name=[f"c{i}" for i in range(len(table.names))],
-        categorical_feature=[i for i, name in enumerate(table.names) if name in set(table.categorical)],
+        categorical_feature=[i for i, name in enumerate(table.names) if name in codes],
         params={**_BINNING, "num_threads": threads},
         free_raw_data=True,
     )

@@ -20,6 +20,8 @@ _KINDS: Final = ("rate", "per", "count", "value", "level", "cell")
 _STANDARDISED: Final = _KINDS[:_LEVEL]
 _LEAST_SPREAD: Final = 1e-6
 _FAR: Final = 5.0
+_ROWS: Final = 32
+"""Rows in a block: what a block reads and writes stays in the first caches."""
 _HIGHEST_EXPONENT: Final = 0.5
 """A contact never brings more than exp(0.5) expected responses."""
 
@@ -53,34 +55,32 @@ class Term(Artefact):
 class Reader:
     """Terms bound to the columns of a matrix, as the kernel wants them; T terms.
 
-    kind: (T,); columns: flat, of term t those in [start[t], start[t + 1]); numbers: (T, 6), of levels and cells their
-    bounds, else usual, strength, what stands for a missing value, how far is far, center, scale.
+    kind: (T,); columns: (T, 2), the second -1 where a term reads one; numbers: (T, 6), of levels and cells their bounds,
+    else usual, strength, what stands for a missing value, how far is far, center, scale.
     """
 
     kind: npt.NDArray[np.int8]
-    start: npt.NDArray[np.int64]
     columns: npt.NDArray[np.int64]
     numbers: Floats
 
     @classmethod
     def of(cls, terms: Sequence[Term], places: Mapping[str, int]) -> "Reader":
         """The terms over a matrix whose columns lie at `places`, which names every column that a term reads."""
-        flat = [places[name] for term in terms for name in term.columns]
-        start = np.concatenate([[0], np.cumsum([len(term.columns) for term in terms])])
+        pairs = [[*(places[name] for name in term.columns), -1][:2] for term in terms]
         numbers = np.array([_numbers(term) for term in terms]).reshape(len(terms), 6)
         kinds = np.array([_KINDS.index(term.kind) for term in terms], dtype=np.int8)
-        return cls(kinds, start.astype(np.int64), np.array(flat, dtype=np.int64), numbers)
+        return cls(kinds, np.array(pairs, dtype=np.int64).reshape(len(terms), 2), numbers)
 
     def design(self, matrix: Matrix) -> Matrix:
         """(n, T) the terms of each row of (n, p)."""
         out = np.empty((len(matrix), len(self.kind)), np.float32)
-        _design(matrix, self.kind, self.start, self.columns, self.numbers, out)
+        _design(matrix, self.kind, self.columns, self.numbers, out)
         return out
 
     def exponents(self, matrix: Matrix, intercept: Floats, weights: Floats) -> Floats:
         """(n, c) of intercept (c,) + terms · weights (T, c), at most 0.5; summed in one order, whatever n."""
         out = np.empty((len(matrix), len(intercept)))
-        _exponents(matrix, self.kind, self.start, self.columns, self.numbers, intercept, weights, out)
+        _exponents(matrix, self.kind, self.columns, self.numbers, intercept, weights, out)
         return out
 
 
@@ -91,53 +91,55 @@ def _numbers(term: Term) -> tuple[float, ...]:
     return (*flat, *([0.0] * (6 - len(flat))))
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _term(row, kind, columns, numbers):  # type: ignore[no-untyped-def]  # pragma: no cover  compiled
-    """One term of one row."""
-    first = float(row[columns[0]])
-    if kind >= _LEVEL:
-        held = numbers[0] <= first < numbers[1]
-        if kind == _CELL:
-            second = float(row[columns[1]])
-            held = held and numbers[2] <= second < numbers[3]
-        return 1.0 if held else 0.0
+@numba.njit(inline="always", error_model="numpy")
+def _term(kind, first, second, n):  # type: ignore[no-untyped-def]  # pragma: no cover  compiled
+    """One term of one row from the values of its columns and its numbers."""
+    if kind == _LEVEL:
+        return 1.0 * ((n[0] <= first) & (first < n[1]))
+    if kind == _CELL:
+        return 1.0 * ((n[0] <= first) & (first < n[1]) & (n[2] <= second) & (second < n[3]))
     if kind == _VALUE:
         if np.isnan(first):
-            return numbers[2]
+            return n[2]
         found = first
     else:
         found = 0.0 if np.isnan(first) else first
         if kind == _COUNT:
             found = np.log1p(found)
         else:
-            trials = float(row[columns[1]])
-            trials = 0.0 if np.isnan(trials) else trials
+            trials = 0.0 if np.isnan(second) else second
             found *= trials if kind == _PER else 1.0
-            found = np.log((found + numbers[1] * numbers[0]) / (trials + numbers[1]) / numbers[0])
-    return min(numbers[3], max(-numbers[3], (found - numbers[4]) / numbers[5]))
+            found = np.log((found + n[1] * n[0]) / (trials + n[1]) / n[0])
+    return min(n[3], max(-n[3], (found - n[4]) / n[5]))
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _design(matrix, kind, start, columns, numbers, out):  # type: ignore[no-untyped-def]  # pragma: no cover  compiled
+def _design(matrix, kind, columns, numbers, out):  # type: ignore[no-untyped-def]  # pragma: no cover  compiled
     """Fills out (n, T)."""
-    for i in range(len(matrix)):
+    for begin in range(0, len(matrix), _ROWS):
+        end = min(begin + _ROWS, len(matrix))
         for t in range(len(kind)):
-            out[i, t] = _term(matrix[i], kind[t], columns[start[t] : start[t + 1]], numbers[t])
+            first, second, what, n = columns[t, 0], max(columns[t, 1], 0), kind[t], numbers[t]
+            for i in range(begin, end):
+                out[i, t] = _term(what, float(matrix[i, first]), float(matrix[i, second]), n)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _exponents(matrix, kind, start, columns, numbers, intercept, weights, out):  # type: ignore[no-untyped-def]  # pragma: no cover  compiled
-    """Fills out (n, c), term after term."""
-    for i in range(len(matrix)):
-        for c in range(len(intercept)):
-            out[i, c] = intercept[c]
+def _exponents(matrix, kind, columns, numbers, intercept, weights, out):  # type: ignore[no-untyped-def]  # pragma: no cover  compiled
+    """Fills out (n, c), of every row term after term."""
+    for begin in range(0, len(matrix), _ROWS):
+        end = min(begin + _ROWS, len(matrix))
+        out[begin:end] = intercept
         for t in range(len(kind)):
-            found = _term(matrix[i], kind[t], columns[start[t] : start[t + 1]], numbers[t])
-            if found != 0.0:
-                for c in range(len(intercept)):
-                    out[i, c] += found * weights[t, c]
-        for c in range(len(intercept)):
-            out[i, c] = min(out[i, c], _HIGHEST_EXPONENT)
+            first, second, what, n = columns[t, 0], max(columns[t, 1], 0), kind[t], numbers[t]
+            for i in range(begin, end):
+                found = _term(what, float(matrix[i, first]), float(matrix[i, second]), n)
+                if found != 0.0:
+                    for c in range(len(intercept)):
+                        out[i, c] += found * weights[t, c]
+        for i in range(begin, end):
+            for c in range(len(intercept)):
+                out[i, c] = min(out[i, c], _HIGHEST_EXPONENT)
 
 
 def standardised(terms: Sequence[Term], design: Matrix) -> tuple[Term, ...]:

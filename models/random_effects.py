@@ -150,13 +150,15 @@ def _sums(contacts: Contacts, intercept: float, weights: Floats) -> _Sums:
     score, information = np.zeros(size), np.zeros((size, size))
     for at in range(0, len(contacts.outcome), _BLOCK):
         rows = slice(at, at + _BLOCK)
-        design = np.column_stack([np.ones(len(contacts.outcome[rows])), contacts.design[rows].astype(np.float64)])
+        design = np.empty((len(contacts.outcome[rows]), size), np.float32)
+        design[:, 0], design[:, 1:] = 1.0, contacts.design[rows]
         extra = np.exp(np.clip(intercept + design[:, 1:] @ weights, _LOWEST, _HIGHEST))
         rate = contacts.base[rows] + extra
         none, some = np.exp(-rate), -np.expm1(-rate)
         outcome = contacts.outcome[rows]
         score += design.T @ ((outcome * none / some - (1.0 - outcome)) * extra)
-        information += (design * (extra * extra * none / some)[:, None]).T @ design
+        weight = (extra * extra * none / some).astype(np.float32)
+        information += (design * weight[:, None]).T @ design
     return _Sums(score, information)
 
 

@@ -22,6 +22,12 @@ def card_text(report: TrainingReport) -> str:
 def _heading(report: TrainingReport) -> Iterator[str]:
     yield f"Model {report.model_version} for objective '{report.objective}'"
     s = report.settings
+    for each in report.contenders:
+        if each.loss is None:
+            yield f"  learner {each.name}: not used, {each.why_not}"
+        else:
+            apart = f", worse than the best by {each.worse:.5f} ± {each.error:.5f}" if each.error else ""
+            yield f"  learner {each.name}: log loss {each.loss:.5f} where it was chosen{apart}{'; taken' * each.taken}"
     yield (
         f"{s['trees']} trees of {s['leaves']} leaves from {s['trials']} trial(s); calibration: {s['calibration']}; "
         f"at least {s['fewest_customers']} customers behind every leaf"

@@ -64,6 +64,7 @@ def card_page(report: TrainingReport, params: Params) -> str:
         warnings=list(_warnings(report)),
         evidence=[(_action(each.action), _carried(each)) for each in report.evidence],
         row_counts=[(name.replace("_", " "), whole(count)) for name, count in (*report.rows.items(), *left_out)],
+        contenders=_contenders(report),
         settings=[(name.replace("_", " "), str(value)) for name, value in report.settings.items()],
         fingerprints=list(report.fingerprints.items()),
         values=_values(report),
@@ -307,6 +308,22 @@ def _trials(report: TrainingReport) -> dict[str, Any]:
                 "yes" if each.given_up else "",
             )
             for place, each in enumerate(ordered[:_TRIALS_SHOWN], start=1)
+        ],
+    }
+
+
+def _contenders(report: TrainingReport) -> dict[str, Any]:
+    """The learners that contended, and what of the taken one a reader must know."""
+    return {
+        "taken": next(each.name for each in report.contenders if each.taken),
+        "rows": [
+            (
+                each.name,
+                "—" if each.loss is None else f"{each.loss:.5f}",
+                "—" if not each.error else f"{each.worse:.5f} ± {each.error:.5f}",
+                "taken" if each.taken else each.why_not,
+            )
+            for each in report.contenders
         ],
     }
 
