@@ -55,8 +55,8 @@ class Term(Artefact):
 class Reader:
     """Terms bound to the columns of a matrix, as the kernel wants them; T terms.
 
-    kind: (T,); columns: (T, 2), the second -1 where a term reads one; numbers: (T, 6), of levels and cells their bounds,
-    else usual, strength, what stands for a missing value, how far is far, center, scale.
+    kind: (T,); columns: (T, 2), the second -1 where a term reads one; numbers: (T, 6), of levels and cells their
+    bounds, else usual, strength, what stands for a missing value, how far is far, center, scale.
     """
 
     kind: npt.NDArray[np.int8]
