@@ -125,10 +125,10 @@ def _compared(report: PlanReport) -> str:
     name, best = max(others.items(), key=lambda each: each[1].net_eur.mean)
     more = report.net_eur - best.net_eur.mean
     if more < 0:
-        return (
-            f"By the scores “{name}” would earn {money(-more)} more, as it heeds no minimums and serves those who "
-            "explore like everybody."
-        )
+        alone = ", serves those who explore like everybody, and has every limit to itself, which here campaigns share."
+        usual = " and serves those who explore like everybody."
+        ending = alone if len(report.joint.campaigns) > 1 else usual
+        return f"By the scores “{name}” would earn {money(-more)} more, as it heeds no minimums{ending}"
     return f"The best of the plain rules under the same limits, “{name}”, would earn {money(more)} less."
 
 
