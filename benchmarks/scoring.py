@@ -221,12 +221,9 @@ def models(folder: Path, params: Params, shape: Shape, with_peers: bool) -> dict
 
 def batch(folder: Path, customers: int, events: int, threads: int, suffix: str = ".parquet") -> dict[str, float]:
     """One scoring in a process of its own, from a timeline that is there to scores on the disk."""
-    words = [str(folder), str(customers), str(events), str(threads), suffix]
-    command = [sys.executable, "-m", "benchmarks.parts.scoring_batch", *words]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"scoring {customers}: {done.stderr}")
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    size = [str(folder), str(customers), str(events)]
+    apart("scoring_work", size)
+    found: dict[str, float] = json.loads(apart("scoring_batch", [*size, str(threads), suffix]).splitlines()[-1])
     stages = {name: value for name, value in found.items() if name.startswith("stage_")}
     shares = ", ".join(f"{name[6:-2]} {value / sum(stages.values()):.0%}" for name, value in stages.items())
     print(
@@ -236,6 +233,15 @@ def batch(folder: Path, customers: int, events: int, threads: int, suffix: str =
         flush=True,
     )
     return found
+
+
+def apart(part: str, words: list[str]) -> str:
+    """What a part of the benchmarks prints in a process of its own."""
+    command = [sys.executable, "-m", f"benchmarks.parts.{part}", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)}: {done.stderr}")
+    return done.stdout
 
 
 def audiences(folder: Path, customers: int, most: int) -> dict[str, float]:

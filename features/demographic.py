@@ -89,7 +89,7 @@ class Customers:
     def unchanging(cls, names: tuple[str, ...], values: npt.NDArray[np.float64]) -> "Customers":
         """Customers in one version each; values: (n_customers, k)."""
         n = len(values)
-        return cls(names, values, np.arange(n + 1), np.full(n, BEGINNING_US))
+        return cls(names, values, np.arange(n + 1), np.broadcast_to(np.int64(BEGINNING_US), n))
 
     def __len__(self) -> int:
         """How many customers."""

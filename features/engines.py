@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Final, Protocol
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 
 from contract.errors import StorageError
@@ -183,7 +184,7 @@ def code_table(codes: Sequence[EventCode]) -> pa.Table:
 
 def number_customers(connection: duckdb.DuckDBPyConnection, ids: pa.Array, numbers: pa.Array | None = None) -> None:
     """Make the table `NUMBERED` of these ids, with these numbers, or numbered by their position."""
-    numbers = pa.array(range(len(ids)), pa.uint32()) if numbers is None else numbers
+    numbers = pa.array(np.arange(len(ids), dtype=np.uint32)) if numbers is None else numbers
     create_from_arrow(connection, NUMBERED, pa.table({"customer_id": ids, "number": numbers}))
 
 

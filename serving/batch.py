@@ -5,11 +5,9 @@ the number of threads.
 """
 
 import hashlib
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Final, Protocol, TypeVar
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -38,21 +36,19 @@ from serving.scores import (
     marked,
     score_table,
 )
+from serving.threads import ordered
 
 UNKNOWN: Final = "unknown customer"
 NO_HISTORY: Final = "no history"
 READING, SCORING, WRITING = "reading", "scoring", "writing"
 """Stages, beside `features.candidates.FEATURES`."""
 
-_Asked = TypeVar("_Asked")
-_Answer = TypeVar("_Answer")
-
 
 class AccessRule(Protocol):
     """Says which channels are open to customers."""
 
-    def access(self, customer_ids: npt.NDArray[np.object_]) -> Access:
-        """(n, k) eligible and reason for customers in the given order."""
+    def access(self, customer_ids: pa.Array) -> Access:
+        """Of n customers, ids as texts, in the given order."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +63,7 @@ class Asked:
 class Unasked:
     """The rule of one who only scores parts of which it is known who may be contacted."""
 
-    def access(self, customer_ids: npt.NDArray[np.object_]) -> Access:
+    def access(self, customer_ids: pa.Array) -> Access:
         """Is never asked."""
         raise AssertionError(f"access of {len(customer_ids)} customers was asked of a worker")
 
@@ -108,6 +104,7 @@ class BlockScorer:
     def __post_init__(self) -> None:
         self.counts = Counts(np.zeros(len(self.costs), dtype=np.int64))
         self._candidates = self.scorer.candidates.on(self.timeline)
+        self._unprofiled = np.append(self.unprofiled, False)  # so that nobody, -1, is none of them
 
     def asked(self, part: AudiencePart) -> Asked:
         """The part with who may be contacted; not for several threads at a time."""
@@ -115,9 +112,9 @@ class BlockScorer:
             unknown = part.numbers == UNKNOWN_CUSTOMER
             offsets = self.timeline.offsets
             events = offsets[part.numbers + 1] - offsets[np.maximum(part.numbers, 0)]
-            refusing = ~unknown & np.append(self.unprofiled, False)[part.numbers]
+            refusing = self._unprofiled[part.numbers]
             silent = ~unknown & ~refusing & (events == 0)
-            access = self.rule.access(part.ids.to_numpy(zero_copy_only=False))
+            access = self.rule.access(part.ids)
             for rows, word in ((unknown, UNKNOWN), (refusing, NOT_PROFILED), (silent, NO_HISTORY)):
                 access = marked(access, rows, word)
             counts = self.counts
@@ -231,18 +228,3 @@ def by_threads(block: BlockScorer, files: PartFiles, threads: int) -> Callable[[
             return asked, files.pieces(tables)
 
     return lambda work: ordered(made, work, threads)
-
-
-def ordered(function: Callable[[_Asked], _Answer], work: Iterable[_Asked], threads: int) -> Iterator[_Answer]:
-    """What the function makes of each piece of work, in order; a few more than `threads` are under way at a time."""
-    if threads == 1:
-        yield from map(function, work)
-        return
-    running: deque[Future[_Answer]] = deque()
-    with ThreadPoolExecutor(threads) as pool:
-        for each in work:
-            if len(running) > threads:
-                yield running.popleft().result()
-            running.append(pool.submit(function, each))
-        while running:
-            yield running.popleft().result()

@@ -4,13 +4,14 @@ The same few arrays describe a whole audience or the one customer of a request. 
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 Moments = npt.NDArray[np.int64]
 Bits = npt.NDArray[np.uint64]
+NarrowBits = npt.NDArray[np.unsignedinteger[Any]]
 
 NEVER: Final = 1 << 61
 """A moment after all others; where a moment in the past is meant, `-NEVER` is before all others."""
@@ -47,12 +48,12 @@ class Contacts:
 class ContactState:
     """n customers on k outbound channels, before as-of.
 
-    standing: (n, k) bit r where rule r refuses whatever the moment. contacts: sent and planned. cooled_us: (n, c) the
-    latest interaction of each cooling-off, -NEVER for none. since_us: (n,) begin of the relation, NEVER where unknown.
-    zone: (n,) index of the time zone.
+    standing: (n, k) bit r where rule r refuses whatever the moment, in a type that holds all rules. contacts: sent and
+    planned. cooled_us: (n, c) the latest interaction of each cooling-off, -NEVER for none. since_us: (n,) begin of the
+    relation, NEVER where unknown. zone: (n,) index of the time zone.
     """
 
-    standing: Bits
+    standing: NarrowBits
     contacts: Contacts
     cooled_us: Moments
     since_us: Moments
@@ -62,3 +63,9 @@ class ContactState:
         """That of the customers `rows`, in that order."""
         contacts = self.contacts.take(rows)
         return ContactState(self.standing[rows], contacts, self.cooled_us[rows], self.since_us[rows], self.zone[rows])
+
+
+def first_rule(refused: Bits) -> npt.NDArray[np.int64]:
+    """The place of the first rule among the bits, -1 where there is none; of the shape given."""
+    lowest = refused & (~refused + np.uint64(1))
+    return np.where(refused == 0, -1, np.log2(np.maximum(lowest, 1)).astype(np.int64))

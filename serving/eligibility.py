@@ -5,18 +5,22 @@ The rules are an ordered list (`serving.rulebook`): the first that refuses gives
 told. A channel that needs no consent is closed by an objection all the same.
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from operator import methodcaller
 from pathlib import Path
+from typing import TypeAlias
 
 import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from contract.contact_rules import zone_of
 from contract.params import Params
-from serving.contact_state import Bits, ContactState
+from serving.contact_state import ContactState, first_rule
 from serving.gathering import Gatherer, matches
 from serving.judging import Campaign, Judgement, Policy, judge, policy_of
 from serving.planned import PLANNED, read_plans
@@ -24,6 +28,9 @@ from serving.quiet import DAY_US, QuietClock
 from serving.rulebook import ONE_PERSON, rulebook
 from serving.scores import Access
 from serving.suppression import read_lists
+
+Ids: TypeAlias = Sequence[str] | npt.NDArray[np.object_] | pa.Array
+"""Customers' ids, in whatever form they are at hand."""
 
 
 class Eligibility:
@@ -37,7 +44,7 @@ class Eligibility:
         campaign_id: str | None = None,
         *,
         planned: Sequence[Path] = (),
-        audience: Sequence[str] | None = None,
+        audience: Ids | None = None,
     ) -> None:
         """Reads lists and earlier plans, and gathers the state of the audience once.
 
@@ -66,19 +73,19 @@ class Eligibility:
         self._campaign = _campaign(connection, params, campaign_id)
         since = self._sends_since(connection, plans=bool(planned))
         self._gatherer = Gatherer(connection, params, self.book, self.as_of_us, bool(planned), since)
-        self._ids: npt.NDArray[np.object_] | None = None
+        self._ids: pa.Array | None = None
         self.foreign_zones = 0
         if audience is not None:
-            self._ids = np.unique(np.asarray(audience, dtype=object))
-            gathered = self._gatherer.gather(pa.array(self._ids, pa.string()))
+            self._ids = _ascending(_texts(audience))
+            gathered = self._gatherer.gather(self._ids)
             self._state, self._policy = gathered.state, self._ready(gathered.zones)
             self.foreign_zones = gathered.foreign_zones
             self._choose_ids(gathered.person)
 
     @property
-    def audience(self) -> npt.NDArray[np.object_]:
+    def audience(self) -> pa.Array:
         """(n,) the customers of the audience, ascending; none where none was given."""
-        return self._ids if self._ids is not None else np.zeros(0, dtype=object)
+        return self._ids if self._ids is not None else _texts([])
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -90,26 +97,25 @@ class Eligibility:
         """What each rule says, by its bit."""
         return tuple(rule.reason for rule in self.book.rules)
 
-    def access(self, customer_ids: Sequence[str] | npt.NDArray[np.object_] | pa.Array) -> Access:
+    def access(self, customer_ids: Ids) -> Access:
         """Eligibility and reason (None where eligible) of each of n customers on each of the k outbound channels."""
         refused = self.judged(customer_ids).refused
-        texts = np.array([*self.reasons, None], dtype=object)
-        return Access(eligible=refused == 0, reason=texts[first_rule(refused)])
+        return Access(refused == 0, self.reasons, first_rule(refused))
 
-    def judged(self, customer_ids: Sequence[str] | npt.NDArray[np.object_] | pa.Array) -> Judgement:
+    def judged(self, customer_ids: Ids) -> Judgement:
         """Every rule that refuses n customers on the k outbound channels, and from when none does."""
-        policy, state = self._known(np.asarray(customer_ids, dtype=object))
+        policy, state = self._known(_texts(customer_ids))
         return judge(policy, state)
 
-    def _known(self, ids: npt.NDArray[np.object_]) -> tuple[Policy, ContactState]:
+    def _known(self, ids: pa.Array) -> tuple[Policy, ContactState]:
         if self._ids is not None and len(ids):
-            first = int(np.searchsorted(self._ids, ids[0]))
-            if np.array_equal(self._ids[first : first + len(ids)], ids):
+            first = bisect_left(self._ids, ids[0].as_py(), key=methodcaller("as_py"))
+            if self._ids.slice(first, len(ids)).equals(ids):
                 return self._policy, self._state.take(np.arange(first, first + len(ids)))
-            rows = np.minimum(np.searchsorted(self._ids, ids), len(self._ids) - 1)
-            if np.array_equal(self._ids[rows], ids):
-                return self._policy, self._state.take(rows)
-        gathered = self._gatherer.gather(pa.array(ids, pa.string()))
+            rows = pc.index_in(ids, value_set=self._ids)
+            if rows.null_count == 0:
+                return self._policy, self._state.take(rows.to_numpy().astype(np.int64))
+        gathered = self._gatherer.gather(ids)
         return self._ready(gathered.zones), gathered.state
 
     def _ready(self, zones: Sequence[str]) -> Policy:
@@ -126,7 +132,8 @@ class Eligibility:
         closed_channels = (judge(self._policy, self._state.take(rows)).refused != 0).sum(axis=1)
         order = np.lexsort((rows, closed_channels, person[rows]))
         _, first = np.unique(person[rows][order], return_index=True)
-        self._state.standing[np.delete(rows[order], first)] |= np.uint64(1 << self.book.bit(ONE_PERSON))
+        standing = self._state.standing
+        standing[np.delete(rows[order], first)] |= standing.dtype.type(1 << self.book.bit(ONE_PERSON))
 
     def _sends_since(self, connection: duckdb.DuckDBPyConnection, plans: bool) -> int | None:
         """The moment from which on sends matter to a rule that holds, in microseconds."""
@@ -143,10 +150,17 @@ class Eligibility:
         return since
 
 
-def first_rule(refused: Bits) -> npt.NDArray[np.int64]:
-    """The place of the first rule among the bits, -1 where there is none; of the shape given."""
-    lowest = refused & (~refused + np.uint64(1))
-    return np.where(refused == 0, -1, np.log2(np.maximum(lowest, 1)).astype(np.int64))
+def _texts(ids: Ids) -> pa.Array:
+    """The ids as Arrow holds them: a few bytes each, where objects would take sixty more."""
+    return ids.cast(pa.large_string()) if isinstance(ids, pa.Array) else pa.array(ids, pa.large_string())
+
+
+def _ascending(ids: pa.Array) -> pa.Array:
+    """The different ids, ascending."""
+    if pc.all(pc.less(ids[:-1], ids[1:])).as_py() is not False:
+        return ids
+    different = ids.unique()
+    return different.take(pc.array_sort_indices(different))
 
 
 def _campaign(connection: duckdb.DuckDBPyConnection, params: Params, campaign_id: str | None) -> Campaign:

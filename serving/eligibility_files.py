@@ -17,9 +17,10 @@ import pyarrow.parquet as pq
 from contract.errors import DataError
 from contract.files import atomic_group
 from contract.progress import Progress
-from serving.contact_state import NEVER, Bits
-from serving.eligibility import Eligibility, first_rule
+from serving.contact_state import NEVER, Bits, first_rule
+from serving.eligibility import Eligibility
 from serving.judging import Judgement
+from serving.threads import ordered
 
 FORMAT: Final = 1
 MOMENT: Final = pa.timestamp("us", tz="UTC")
@@ -99,6 +100,7 @@ def eligibility_beside(
     block_customers: int,
     progress: Progress,
     all_reasons: bool = False,
+    threads: int = 1,
 ) -> Iterator[Refusals]:
     """Writes both files beside `scores`; they replace those that are there once the block is left without an error.
 
@@ -108,19 +110,24 @@ def eligibility_beside(
         block_customers: how many are judged at a time.
         progress: told after each block.
         all_reasons: whether each row names every rule that refused, not only the moment.
+        threads: that many judge blocks at a time; the files do not depend on it.
     """
+
+    def judged(block: pa.Array) -> tuple[Judgement, pa.Table]:
+        found = eligibility.judged(block)
+        return found, _rows(block, eligibility, found, all_reasons)
+
     beside = Beside.of(scores)
     ids = eligibility.audience
     tally = _Tally(len(eligibility.book.rules))
     with atomic_group([beside.refusals, beside.rows]) as (refusals, rows):
         progress("eligibility", 0, len(ids))
         with _writer(rows, all_reasons) as writer:
-            for start in range(0, len(ids), block_customers):
-                block = ids[start : start + block_customers]
-                judged = eligibility.judged(block)
-                tally.add(judged, eligibility.as_of_us)
-                writer.write_table(_rows(block, eligibility, judged, all_reasons))
-                progress("eligibility", start + len(block), len(ids))
+            blocks = (ids.slice(start, block_customers) for start in range(0, len(ids), block_customers))
+            for done, (judgement, table) in enumerate(ordered(judged, blocks, threads), start=1):
+                tally.add(judgement, eligibility.as_of_us)
+                writer.write_table(table)
+                progress("eligibility", min(done * block_customers, len(ids)), len(ids))
         found = _refusals(tally, eligibility, len(ids))
         refusals.write_text(json.dumps(asdict(found), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         yield found
@@ -172,11 +179,11 @@ class _Plain:
         self.writer.write_table(table.cast(self.schema))
 
 
-def _rows(ids: npt.NDArray[np.object_], eligibility: Eligibility, judged: Judgement, all_reasons: bool) -> pa.Table:
+def _rows(ids: pa.Array, eligibility: Eligibility, judged: Judgement, all_reasons: bool) -> pa.Table:
     n, k = judged.refused.shape
     earliest = judged.earliest_us.ravel()
     columns = [
-        _coded(np.repeat(np.arange(n), k), pa.array(ids, pa.string())),
+        _coded(np.repeat(np.arange(n), k), ids.cast(pa.string())),
         _coded(np.tile(np.arange(k), n), pa.array(eligibility.channels, pa.string())),
         pa.array(earliest, mask=earliest == NEVER).cast(MOMENT),
     ]

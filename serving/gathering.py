@@ -6,7 +6,7 @@ consent by one of them, or its place on a suppression list, refuses the others t
 
 # ruff: noqa: S608  names of the data pass quoted() or listed(); the rest is ours
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,31 +21,14 @@ from contract.kinds import SENT, Role
 from contract.params import Params
 from contract.rules import listed
 from contract.sources import quoted
-from serving.contact_state import NEVER, Bits, Contacts, ContactState
+from serving.contact_state import NEVER, Contacts, ContactState
 from serving.planned import PLANNED
 from serving.quiet import DAY_US
-from serving.rulebook import (
-    COMPLAINED,
-    NO_ADDRESS,
-    NO_CONSENT,
-    UNDELIVERABLE,
-    UNSUBSCRIBED,
-    WITHDRAWN,
-    RuleBook,
-)
-from serving.suppression import SUPPRESSED
+from serving.rulebook import RuleBook
+from serving.standing_rules import StandingRules, channel_number, rows_of, slices
 
 MOST_IDS: Final = 100
 """Ids of one person; a value of person_column that more customers share is no person."""
-
-_DELIVERED: Final = "delivered"
-_REFUSES: Final[Mapping[str, str]] = {
-    NO_CONSENT: "needs_consent AND last_grant IS NULL AND last_withdrawal IS NULL",
-    WITHDRAWN: "last_withdrawal >= coalesce(last_grant, last_withdrawal)",
-    UNSUBSCRIBED: "last_unsubscribed >= coalesce(last_grant, last_unsubscribed)",
-    COMPLAINED: "last_complained >= coalesce(last_grant, last_complained)",
-}
-"""Rules of consent as SQL over what is known of one id on one channel."""
 
 
 @dataclass(frozen=True)
@@ -84,20 +67,15 @@ class Gatherer:
         """
         self._refuse_missing()
         n = len(ids)
-        asked = pa.table({"customer_id": ids, "place": pa.array(np.arange(n), pa.int64())})
-        self.connection.register("asked_now", asked)
-        try:
-            self.connection.execute("CREATE OR REPLACE TEMP TABLE asked AS FROM asked_now")
-        finally:
-            self.connection.unregister("asked_now")
-        self._know_ids()
-        self._know_events()
+        self._know_ids(ids)
+        rules = StandingRules(self.connection, self.params, self.book, self.as_of_us)
+        self._know_events(rules.bounces)
         zones, zone, foreign = self._zones(n)
-        since = self._since(n) if self.params.eligibility.min_relation_days else np.full(n, NEVER)
-        state = ContactState(self._standing(n), self._contacts(n), self._cooled(n), since, zone)
+        since = self._since(n) if self.params.eligibility.min_relation_days else np.broadcast_to(np.int64(NEVER), n)
+        state = ContactState(rules.bits(n), self._contacts(n), self._cooled(n), since, zone)
         gathered = Gathered(state, zones, foreign, self._persons(n))
         self.connection.execute(
-            "DROP TABLE known_events; DROP TABLE behind; DROP TABLE IF EXISTS persons; DROP TABLE asked"
+            "DROP TABLE known_events; DROP VIEW asked; DROP TABLE behind; DROP TABLE IF EXISTS persons"
         )
         return gathered
 
@@ -110,22 +88,28 @@ class Gatherer:
         if missing:
             raise DataError("\n".join(f"{each}; add it, or correct the parameter" for each in missing))
 
-    def _know_ids(self) -> None:
+    def _know_ids(self, ids: pa.Array) -> None:
         """Table `behind`: for each customer asked (place) its own id and the other ids of the person."""
         person = self.params.eligibility.person_column
-        own = "SELECT place, customer_id, true AS own FROM asked"
+        own = "SELECT place, customer_id, true AS own FROM asked_now"
         others = ""
         if person is not None:
             self._know_persons(person)
             others = """
                 UNION ALL
-                SELECT asked.place, other.customer_id, false FROM asked
+                SELECT asked_now.place, other.customer_id, false FROM asked_now
                 JOIN persons AS mine USING (customer_id) JOIN persons AS other USING (person)
-                WHERE other.customer_id <> asked.customer_id"""
+                WHERE other.customer_id <> asked_now.customer_id"""
         member = "row_number() OVER () - 1" if others else "place"
-        self.connection.execute(
-            f"CREATE OR REPLACE TEMP TABLE behind AS SELECT {member} AS member, * FROM ({own}{others})"
-        )
+        places = pa.array(np.arange(len(ids), dtype=np.int32))
+        self.connection.register("asked_now", pa.table({"customer_id": ids, "place": places}))
+        try:
+            self.connection.execute(
+                f"CREATE OR REPLACE TEMP TABLE behind AS SELECT {member} AS member, * FROM ({own}{others})"
+            )
+        finally:
+            self.connection.unregister("asked_now")
+        self.connection.execute("CREATE OR REPLACE TEMP VIEW asked AS SELECT place, customer_id FROM behind WHERE own")
 
     def _know_persons(self, column: str) -> None:
         named = quoted(column)
@@ -143,11 +127,11 @@ class Gatherer:
                 f"{MOST_IDS} ids; leave it empty where the person is not known (eligibility.person_column)"
             )
 
-    def _know_events(self) -> None:
+    def _know_events(self, bounces: Mapping[int, int]) -> None:
         """Table `known_events`, by one scan of the interactions: what any rule needs of them."""
         declared = self.params.eligibility
         wanted = [f"kind IN ({listed(self.params.kinds_of(Role.OPT_OUT))})"]
-        if self._bounces:
+        if bounces:
             wanted.append(f"kind IN ({listed(declared.bounce_kinds)})")
         for each in declared.cooling_off.values():
             since = f"make_timestamp({self.as_of_us - round(each.days * DAY_US)})"
@@ -157,115 +141,13 @@ class Gatherer:
         campaign = "campaign_id" if self.sends_since_us is not None else "NULL::VARCHAR"
         self.connection.execute(f"""
             CREATE OR REPLACE TEMP TABLE known_events AS
-            SELECT member, place, own, coalesce({self._number}, -1) AS number, kind, epoch_us(occurred_at) AS time_us,
-                {campaign} AS campaign_id
+            SELECT member, place, own, coalesce({channel_number(self.params)}, -1) AS number, kind,
+                epoch_us(occurred_at) AS time_us, {campaign} AS campaign_id
             FROM interactions JOIN behind USING (customer_id)
             WHERE occurred_at < make_timestamp({self.as_of_us}) AND ({" OR ".join(f"({each})" for each in wanted)})""")
 
-    @property
-    def _number(self) -> str:
-        return f"list_position([{listed(self.params.outbound)}], channel) - 1"
-
-    @property
-    def _bounces(self) -> dict[int, int]:
-        """Outbound channel → bounces that close it."""
-        reachable = self.params.eligibility.reachable
-        found = {at: reachable[name].bounces for at, name in enumerate(self.params.outbound) if name in reachable}
-        return {at: bounces for at, bounces in found.items() if bounces is not None}
-
-    def _bit(self, name: str) -> np.uint64:
-        return np.uint64(1 << self.book.bit(name))
-
     def _rows(self, query: str) -> dict[str, npt.NDArray[Any]]:
-        return {name: np.asarray(values) for name, values in self.connection.execute(query).fetchnumpy().items()}
-
-    def _standing(self, n: int) -> Bits:
-        standing = self._consents(n)
-        for place, (name, each) in enumerate(self.params.eligibility.suppression.items()):
-            found = self._rows(
-                f"SELECT DISTINCT place, number FROM {SUPPRESSED} JOIN behind USING (customer_id) WHERE list = {place}"
-            )
-            listed_cells = np.zeros(standing.shape, dtype=np.bool_)
-            whole = found["number"] < 0
-            listed_cells[found["place"][whole]] = True
-            listed_cells[found["place"][~whole], found["number"][~whole]] = True
-            listed_cells &= [not each.channels or channel in each.channels for channel in self.params.outbound]
-            standing[listed_cells] |= self._bit(f"suppression.{name}")
-        self._add_addresses(standing)
-        self._add_bounces(standing)
-        return standing
-
-    def _consents(self, n: int) -> Bits:
-        """(n, k) bits of the rules of consent: of the own id, and what other ids of the person object to."""
-        bits = " + ".join(
-            f"CASE WHEN {refuses} THEN {self._bit(name)} ELSE 0 END::UBIGINT" for name, refuses in _REFUSES.items()
-        )
-        objections = sum(int(self._bit(name)) for name in _REFUSES if name != NO_CONSENT)
-        needs = [self.params.channels[name].consent for name in self.params.outbound]
-        last = {
-            name: f"max(CASE WHEN what = '{name}' THEN time_us END)" for name in ("granted", "withdrawn", COMPLAINED)
-        }
-        found = self._rows(f"""
-            SELECT place, number, own, {bits} AS bits FROM (
-                SELECT any_value(place) AS place, any_value(own) AS own, number, {needs}[number + 1] AS needs_consent,
-                    {last["granted"]} AS last_grant, {last["withdrawn"]} AS last_withdrawal,
-                    {last[COMPLAINED]} AS last_complained,
-                    max(CASE WHEN what NOT IN ('granted', 'withdrawn', '{COMPLAINED}') THEN time_us END)
-                        AS last_unsubscribed
-                FROM (
-                    SELECT member, place, own, {self._number} AS number, epoch_us(occurred_at) AS time_us,
-                        CASE WHEN granted THEN 'granted' ELSE 'withdrawn' END AS what
-                    FROM consents JOIN behind USING (customer_id)
-                    WHERE coalesce(purpose, 'contact') = 'contact' AND occurred_at < make_timestamp({self.as_of_us})
-                    UNION ALL
-                    SELECT member, place, own, number, time_us, kind FROM known_events
-                    WHERE kind IN ({listed(self.params.kinds_of(Role.OPT_OUT))})
-                ) WHERE number >= 0 GROUP BY member, number)""")
-        standing: Bits = np.where(needs, self._bit(NO_CONSENT), np.uint64(0)) * np.ones((n, 1), dtype=np.uint64)
-        place, number, own, found_bits = found["place"], found["number"], found["own"].astype(np.bool_), found["bits"]
-        standing[place[own], number[own]] = found_bits[own]
-        others = found_bits[~own].astype(np.uint64) & np.uint64(objections)
-        np.bitwise_or.at(standing, (place[~own], number[~own]), others)
-        return standing
-
-    def _add_addresses(self, standing: Bits) -> None:
-        """Own ids only: another id's address is another address."""
-        for name, each in self.params.eligibility.reachable.items():
-            if each.address is None:
-                continue
-            text = f"lower(CAST({quoted(each.address)} AS VARCHAR))"
-            found = self._rows(
-                f"SELECT place FROM asked JOIN customers USING (customer_id) "
-                f"WHERE {text} NOT IN ('', '0', '0.0', 'f', 'false', 'n', 'no', 'nan')"
-            )
-            unreachable = np.ones(len(standing), dtype=np.bool_)
-            unreachable[found["place"]] = False
-            standing[unreachable, self.params.outbound.index(name)] |= self._bit(NO_ADDRESS)
-
-    def _add_bounces(self, standing: Bits) -> None:
-        """Those at or after the last delivery or answer of the own id on the channel count; a tie goes against it."""
-        if not self._bounces:
-            return
-        bounce_kinds = self.params.eligibility.bounce_kinds
-        arrived = [kind for kind in (_DELIVERED, *self.params.kinds_of(Role.ANSWER)) if kind not in bounce_kinds]
-        self.connection.execute(f"""
-            CREATE OR REPLACE TEMP TABLE bounced AS
-            SELECT place, customer_id, number, [{listed(self.params.outbound)}][number + 1] AS channel, time_us
-            FROM known_events JOIN asked USING (place)
-            WHERE own AND number IN ({", ".join(map(str, self._bounces))}) AND kind IN ({listed(bounce_kinds)})""")
-        if self.connection.execute("SELECT count(*) FROM bounced").fetchall() == [(0,)]:
-            return
-        found = self._rows(f"""
-            WITH arrived AS (
-                SELECT place, number, max(epoch_us(occurred_at)) AS last_us FROM interactions
-                JOIN (SELECT DISTINCT place, number, customer_id, channel FROM bounced) USING (customer_id, channel)
-                WHERE kind IN ({listed(arrived)}) AND occurred_at < make_timestamp({self.as_of_us})
-                GROUP BY place, number)
-            SELECT place, number, count(*) AS bounces FROM bounced LEFT JOIN arrived USING (place, number)
-            WHERE last_us IS NULL OR time_us >= last_us GROUP BY place, number""")
-        most = np.array([self._bounces.get(at, NEVER) for at in range(standing.shape[1])])
-        over = found["bounces"] >= most[found["number"]]
-        standing[found["place"][over], found["number"][over]] |= self._bit(UNDELIVERABLE)
+        return rows_of(self.connection, query)
 
     def _contacts(self, n: int) -> Contacts:
         """Sends before as-of and planned contacts, of all ids of a person.
@@ -277,6 +159,12 @@ class Gatherer:
             none = np.zeros(0, dtype=np.int64)
             empty = np.zeros(0, dtype=np.bool_), np.zeros(0, dtype=np.uint64)
             return Contacts(np.zeros(n + 1, dtype=np.int64), none, none.astype(np.int8), *empty)
+        counts, *columns = zip(*self._contacts_by_slice(n), strict=True)
+        offsets = np.concatenate([[0], np.cumsum(np.concatenate(counts))])
+        return Contacts(offsets.astype(np.int64), *map(np.concatenate, columns))
+
+    def _contacts_by_slice(self, n: int) -> Iterator[tuple[npt.NDArray[Any], ...]]:
+        """How many contacts each customer of a slice has, and their times, channels, and what they count for."""
         excludes = " + ".join(
             f"CASE WHEN {matches(each.after)} THEN {1 << place} ELSE 0 END::UBIGINT"
             for place, each in enumerate(self.params.eligibility.exclusions.values())
@@ -284,20 +172,20 @@ class Gatherer:
         exempt = self.params.eligibility.transactional == "exempt"
         transactional = "(SELECT campaign_id FROM campaigns WHERE type = 'transactional')"
         counted = f"coalesce(campaign_id, '') NOT IN {transactional}" if exempt else "true"
-        found = self._rows(f"""
-            SELECT * FROM (
-                SELECT place, time_us, number, {counted} AS counted, {excludes or "0::UBIGINT"} AS excludes FROM (
-                    SELECT place, time_us, number, campaign_id FROM known_events WHERE kind = '{SENT}'
-                    {self._planned()}))
-            WHERE counted OR excludes > 0 ORDER BY place, time_us""")
-        offsets = np.concatenate([[0], np.cumsum(np.bincount(found["place"], minlength=n))])
-        return Contacts(
-            offsets.astype(np.int64),
-            found["time_us"].astype(np.int64),
-            found["number"].astype(np.int8),
-            found["counted"].astype(np.bool_),
-            found["excludes"].astype(np.uint64),
-        )
+        for begin, end in slices(n):
+            found = self._rows(f"""
+                SELECT * FROM (
+                    SELECT place, time_us, number, {counted} AS counted, {excludes or "0::UBIGINT"} AS excludes FROM (
+                        SELECT place, time_us, number, campaign_id FROM known_events WHERE kind = '{SENT}'
+                        {self._planned()}) WHERE place >= {begin} AND place < {end})
+                WHERE counted OR excludes > 0 ORDER BY place, time_us""")
+            yield (
+                np.bincount(found["place"] - begin, minlength=end - begin),
+                found["time_us"].astype(np.int64),
+                found["number"].astype(np.int8),
+                found["counted"].astype(np.bool_),
+                found["excludes"].astype(np.uint64),
+            )
 
     def _planned(self) -> str:
         if not self.plans:
@@ -358,12 +246,14 @@ class Gatherer:
         return names, zone, int((~known).sum())
 
     def _persons(self, n: int) -> npt.NDArray[np.int64]:
-        person = np.full(n, -1, dtype=np.int64)
-        if self.params.eligibility.person_column is not None:
-            found = self._rows("""
-                SELECT place, dense_rank() OVER (ORDER BY person) - 1 AS person
-                FROM asked JOIN persons USING (customer_id) QUALIFY count(*) OVER (PARTITION BY person) > 1""")
-            person[found["place"]] = found["person"]
+        nobody = np.broadcast_to(np.int64(-1), n)
+        if self.params.eligibility.person_column is None:
+            return nobody
+        found = self._rows("""
+            SELECT place, dense_rank() OVER (ORDER BY person) - 1 AS person
+            FROM asked JOIN persons USING (customer_id) QUALIFY count(*) OVER (PARTITION BY person) > 1""")
+        person = nobody.copy()
+        person[found["place"]] = found["person"]
         return person
 
 

@@ -133,7 +133,7 @@ def judge(policy: Policy, state: ContactState) -> Judgement:
     """
     asked = np.full(state.standing.shape, policy.as_of_us, dtype=np.int64)
     sending = policy.quiet.opens(asked, state.zone)
-    refused = state.standing.copy()
+    refused = state.standing.astype(np.uint64)
     closed = _closed(policy, state)
     for each in closed:
         refused[:, each.columns] |= each.holds(sending[:, each.columns]).astype(np.uint64) << np.uint64(each.bit)

@@ -119,7 +119,7 @@ class LiveRules:
         self._timeless = not (
             rules.windows or rules.quiet or rules.cooling_off or rules.exclusions or rules.min_relation_days
         )
-        self._texts = np.array([*(rule.reason for rule in self.book.rules), None], dtype=object)
+        self._reasons = tuple(rule.reason for rule in self.book.rules)
 
     @property
     def kinds(self) -> tuple[str, ...] | None:
@@ -168,7 +168,7 @@ class LiveRules:
     def shown(self, judged: Judgement) -> Access:
         """A judgement in words: of the rules that refuse, the first."""
         first = [[(bits & -bits).bit_length() - 1 for bits in row] for row in judged.refused.tolist()]
-        return Access(eligible=judged.refused == 0, reason=self._texts[np.array(first)])
+        return Access(judged.refused == 0, self._reasons, np.array(first, dtype=np.int64))
 
     def judged(
         self, customer_ids: Sequence[str], as_of_us: int, campaign_id: str | None, fresh: Sequence[Events] = ()

@@ -32,11 +32,11 @@ class Piece(NamedTuple):
     footer: bytes
 
 
-def piece_of(file: bytes) -> Piece:
+def piece_of(file: bytes | memoryview) -> Piece:
     """The piece that a whole file is."""
     length = int.from_bytes(file[-_TAIL : -len(MAGIC)], "little")
     end = len(file) - _TAIL - length
-    return Piece(file[len(MAGIC) : end], file[end:-_TAIL])
+    return Piece(bytes(file[len(MAGIC) : end]), bytes(file[end:-_TAIL]))
 
 
 def joined_footer(footers: Sequence[bytes], begins: Sequence[int]) -> bytes:
@@ -54,8 +54,9 @@ def joined_footer(footers: Sequence[bytes], begins: Sequence[int]) -> bytes:
     whole = trees[0]
     whole[_ROWS] = (_I64, sum(tree[_ROWS][1] for tree in trees))
     whole[_GROUPS] = (_LIST, (_STRUCT, groups))
-    footer = bytes(_written(_STRUCT, whole))
-    return footer + len(footer).to_bytes(4, "little") + MAGIC
+    footer = bytearray()
+    _write(footer, _STRUCT, whole)
+    return bytes(footer) + len(footer).to_bytes(4, "little") + MAGIC
 
 
 def _moved(tree: Struct, by: int) -> Iterator[Struct]:
@@ -119,49 +120,63 @@ class _Reader:
         return self._data[self._at - count : self._at]
 
     def _varint(self) -> int:
-        value = shift = 0
-        while True:
-            byte = self._byte()
+        data, at = self._data, self._at
+        byte = data[at]
+        value, shift = byte & 127, 7
+        while byte > 127:
+            at += 1
+            byte = data[at]
             value |= (byte & 127) << shift
-            if byte < 128:
-                return value
             shift += 7
+        self._at = at + 1
+        return value
 
     def _zigzag(self) -> int:
         value = self._varint()
         return (value >> 1) ^ -(value & 1)
 
 
-def _written(kind: int, value: Any) -> Iterator[int]:
+def _write(to: bytearray, kind: int, value: Any) -> None:
     if kind in _INTEGERS:
-        yield from _varint((value << 1) ^ (value >> 63))
+        _write_varint(to, (value << 1) ^ (value >> 63))
     elif kind in (_BYTE, _DOUBLE):
-        yield from value
+        to += value
     elif kind == _BINARY:
-        yield from _varint(len(value))
-        yield from value
+        _write_varint(to, len(value))
+        to += value
     elif kind == _STRUCT:
-        yield from _fields(value)
+        _write_fields(to, value)
     elif kind in (_LIST, _SET):
         items, values = value
-        yield from [len(values) << 4 | items] if len(values) < 15 else [15 << 4 | items, *_varint(len(values))]
+        if len(values) < 15:
+            to.append(len(values) << 4 | items)
+        else:
+            to.append(15 << 4 | items)
+            _write_varint(to, len(values))
         for each in values:
-            yield from [each] if items in (_TRUE, _FALSE) else _written(items, each)
+            if items in (_TRUE, _FALSE):
+                to.append(each)
+            else:
+                _write(to, items, each)
 
 
-def _fields(struct: Struct) -> Iterator[int]:
+def _write_fields(to: bytearray, struct: Struct) -> None:
     before = 0
     for number in sorted(struct):
         kind, value = struct[number]
         step = number - before
-        yield from [step << 4 | kind] if 0 < step < 16 else [kind, *_varint(number << 1)]
-        yield from _written(kind, value)
+        if 0 < step < 16:
+            to.append(step << 4 | kind)
+        else:
+            to.append(kind)
+            _write_varint(to, number << 1)
+        _write(to, kind, value)
         before = number
-    yield 0
+    to.append(0)
 
 
-def _varint(value: int) -> Iterator[int]:
+def _write_varint(to: bytearray, value: int) -> None:
     while value > 127:
-        yield value & 127 | 128
+        to.append(value & 127 | 128)
         value >>= 7
-    yield value
+    to.append(value)

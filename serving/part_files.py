@@ -53,7 +53,7 @@ class ParquetForm:
         options: dict[str, Any] = {"compression": "zstd", "compression_level": 1, "store_schema": False}
         with pq.ParquetWriter(sink, table.schema, use_dictionary=texts, **options) as writer:
             writer.write_table(table, row_group_size=max(1, len(table)))
-        return piece_of(sink.getvalue().to_pybytes())
+        return piece_of(memoryview(sink.getvalue()))
 
     def tail(self, footers: Sequence[bytes], begins: Sequence[int]) -> bytes:
         """See `Form`."""

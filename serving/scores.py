@@ -93,10 +93,20 @@ def in_order(predictions: Predictions, order: npt.NDArray[np.int64]) -> Predicti
 
 @dataclass(frozen=True)
 class Access:
-    """Which outbound channels a block of n customers may be contacted on: eligible (n, k), reason (n, k) or None."""
+    """Which outbound channels a block of n customers may be contacted on: eligible (n, k), and why not.
+
+    words: texts. word: (n, k) the place among them of what is said of the channel, -1 for nothing.
+    """
 
     eligible: npt.NDArray[np.bool_]
-    reason: npt.NDArray[np.object_]
+    words: tuple[str, ...]
+    word: npt.NDArray[np.int64]
+
+    @property
+    def reason(self) -> npt.NDArray[np.object_]:
+        """(n, k) what is said of each channel, None for nothing."""
+        texts: npt.NDArray[np.object_] = np.array([*self.words, None], dtype=object)
+        return texts[self.word]
 
 
 NOT_PROFILED: Final = "no consent to profiling: scored as the population"
@@ -105,9 +115,8 @@ NOT_PROFILED: Final = "no consent to profiling: scored as the population"
 
 def marked(access: Access, rows: npt.NDArray[np.bool_], word: str) -> Access:
     """The same access; customers of `rows` (n,) say `word` on open channels."""
-    reason = access.reason.copy()
-    reason[rows[:, None] & access.eligible] = word
-    return Access(access.eligible, reason)
+    said = np.where(rows[:, None] & access.eligible, len(access.words), access.word)
+    return Access(access.eligible, (*access.words, word), said)
 
 
 @dataclass(frozen=True)
@@ -119,8 +128,12 @@ class Standing:
 
     @classmethod
     def of(cls, access: Access) -> "Standing":
-        """The access with its reasons numbered."""
-        return cls(access.eligible, pa.array(access.reason.ravel(), pa.string()).dictionary_encode())
+        """The access with the words that occur, numbered in the order in which they do; each is there but once."""
+        different = list(dict.fromkeys(access.words))
+        place = np.array([*map(different.index, access.words), -1], dtype=np.int64)[access.word.ravel()]
+        found = pa.array(place, mask=place < 0).dictionary_encode()
+        words = pa.array(different, pa.string()).take(found.dictionary)
+        return cls(access.eligible, pa.DictionaryArray.from_arrays(found.indices, words))
 
 
 def over_open_channels(preference: Floats, open_channels: npt.NDArray[np.bool_]) -> Floats:

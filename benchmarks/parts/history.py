@@ -6,6 +6,7 @@ Written once a folder and size, and used again.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -51,11 +52,17 @@ FREQUENCY = {
 
 @dataclass(frozen=True)
 class Work:
-    """What is measured on: the raw columns for the scan, the timeline, and the rows to describe."""
+    """What is measured on: the raw columns for the scan, the timeline, and a file of the rows to describe."""
 
     raw: Path
     timeline: Timeline
-    spine: Spine
+    rows: Path
+
+    @cached_property
+    def spine(self) -> Spine:
+        """The rows to describe, read when they are asked for."""
+        with np.load(self.rows) as kept:
+            return Spine(kept["customer"], kept["as_of_us"], kept["action"], kept["category"])
 
 
 def synthetic_codes(params: Params) -> tuple[Codebook, npt.NDArray[np.float64]]:
@@ -140,9 +147,7 @@ def prepared(folder: Path, customers: int, params: Params, *, median_events: int
     place = folder / f"history-{customers}{few}"
     if not (place / "spine.npz").exists():
         _make(place, customers, params, median_events)
-    with np.load(place / "spine.npz") as kept:
-        spine = Spine(kept["customer"], kept["as_of_us"], kept["action"], kept["category"])
-    return Work(place / "raw.parquet", open_timeline(place / "timeline"), spine)
+    return Work(place / "raw.parquet", open_timeline(place / "timeline"), place / "spine.npz")
 
 
 def _make(place: Path, customers: int, params: Params, median_events: int) -> None:

@@ -20,6 +20,7 @@ from models.forest import prepare
 from serving.audience import Audience
 from serving.batch import BlockScorer, by_threads, write_scores
 from serving.eligibility import Eligibility
+from serving.eligibility_files import eligibility_beside
 from serving.outputs import Outputs
 from serving.part_files import PartFiles, workshop
 from serving.scorer import Scorer
@@ -39,10 +40,12 @@ def main(folder: Path, customers: int, events: int, threads: int, suffix: str) -
     size = params.resources.block_customers
     outputs = Outputs.of(folder / f"scores{suffix}")
     number_customers(source.connection, work.timeline.ids)
-    ids = work.timeline.ids.to_pylist()
-    rule = Eligibility(source.connection, params, AS_OF, CAMPAIGN, audience=ids)
-    gathered = time.process_time() - cpu
-    with workshop(outputs.work) as hidden:
+    rule = Eligibility(source.connection, params, AS_OF, CAMPAIGN, audience=work.timeline.ids)
+    gathered, gathered_peak = time.process_time() - cpu, peak_gb()
+    with (
+        eligibility_beside(outputs.beside, rule, size, silent, threads=threads),
+        workshop(outputs.work) as hidden,
+    ):
         block = BlockScorer(
             scorer=scorer,
             timeline=work.timeline,
@@ -66,6 +69,7 @@ def main(folder: Path, customers: int, events: int, threads: int, suffix: str) -
         "cpu_s": time.process_time() - cpu,
         "wall_s": time.perf_counter() - wall,
         "eligibility_cpu_s": gathered,
+        "eligibility_peak_gb": gathered_peak,
         "loop_cpu_s": time.process_time() - before,
         "loop_wall_s": time.perf_counter() - began,
         "bytes": outputs.work.stat().st_size,

@@ -2,8 +2,11 @@
 
 The models are trained on decisions of the history with a drawn response, so that their trees look at columns as those
 of a real bundle do; what they say is of no use. Made once a folder and size, and used again.
+
+python -m benchmarks.parts.scoring_work FOLDER CUSTOMERS EVENTS makes a history and the small bundle.
 """
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.features import rows_of
-from benchmarks.parts.history import CATEGORIES, WINDOW, Work, words_of
+from benchmarks.parts.history import CATEGORIES, WINDOW, Work, prepared, words_of
 from contract.loading import load_params
 from contract.params import Params
 from features.demographic import Customers
@@ -223,3 +226,13 @@ def _manifest(params: Params, features: FeatureSet, shared: Sequence[int]) -> Ma
         base_rates=(0.1,) * (len(outbound) + 1),
         window=Window(start_us=0, end_us=1, judged_from_us=1, decisions=1, customers=1, seed=0),
     )
+
+
+def main(folder: Path, customers: int, events: int) -> None:
+    """Makes what a scoring of that many customers with that many events each, at the median, needs."""
+    params = settings()
+    bundle(folder, prepared(folder, customers, params, median_events=events), params, SMALL)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))

@@ -142,7 +142,7 @@ def run_score(
     with (
         engine_called(request.engine, params) as maker,
         timeline_of(intake, params, progress, scorer.features.codebook, engine=maker, beside=scratch) as timeline,
-        eligibility_beside(outputs.beside, rule, size, progress, request.all_reasons) as refusals,
+        eligibility_beside(outputs.beside, rule, size, progress, request.all_reasons, params.threads) as refusals,
         workshop(outputs.work) as folder,
     ):
         block = _block_scorer(scorer, timeline, intake, rule, request, category, params, stages)
@@ -233,10 +233,9 @@ def _outlook(bundle: Bundle, intake: Intake, stamp: Stamp, params: Params) -> Ou
     )
 
 
-def _audience_ids(intake: Intake) -> list[str]:
+def _audience_ids(intake: Intake) -> pa.Array:
     rows = intake.connection.sql("SELECT customer_id FROM audience ORDER BY customer_id").to_arrow_table()
-    ids: list[str] = rows["customer_id"].to_pylist()
-    return ids
+    return rows["customer_id"].cast(pa.large_string()).combine_chunks()
 
 
 def _require_channels(bundle: Bundle, params: Params) -> None:

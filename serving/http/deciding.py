@@ -83,13 +83,13 @@ class Deciding:
         predicted = model.predict(people, now_us, service.shop.campaign(campaign_id))
         judged = service.rules.judged(ids, now_us, campaign_id)
         access = service.rules.shown(judged)
-        measured = ~np.isnan(predicted.uplift)
+        reasons, measured = access.reason.tolist(), ~np.isnan(predicted.uplift)
         worth, channels = predicted.worth.tolist(), service.params.outbound
         found = []
         for at, customer_id in enumerate(ids):
             reason = [
                 why if why is not None or known else UNMEASURED
-                for why, known in zip(access.reason[at].tolist(), measured[at].tolist(), strict=True)
+                for why, known in zip(reasons[at], measured[at].tolist(), strict=True)
             ]
             offer = Offer(
                 customer_id,

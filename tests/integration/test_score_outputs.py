@@ -64,7 +64,8 @@ def test_threads_change_no_byte_and_the_cost_is_said(scored, tmp_path):
         ran = run_command(*scored.score(out), *PARTS, "--set", f"threads={threads}")
         succeeded(ran)
         assert "rows a second and core: features" in ran.out
-    assert outs[0].read_bytes() == outs[1].read_bytes()
+    for name in (".parquet", ".engagement.parquet", ".eligibility.parquet", ".eligibility.json"):
+        assert (tmp_path / f"1{name}").read_bytes() == (tmp_path / f"3{name}").read_bytes()
 
 
 def test_a_duckdb_file_holds_both_tables_and_keeps_what_else_it_has(scored, tmp_path):

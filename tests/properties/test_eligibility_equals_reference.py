@@ -3,6 +3,7 @@ from datetime import UTC, timedelta
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
+from unittest.mock import patch
 
 import duckdb
 import numpy as np
@@ -182,11 +183,14 @@ def test_every_rule_and_moment_is_that_of_the_definitions(world, campaign):
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.integers(0, 2**32).map(world_of), st.sampled_from(CAMPAIGNS))
-def test_an_audience_gathered_once_is_judged_as_its_customers_are_but_for_one_id_a_person(world, campaign):
+@given(st.integers(0, 2**32).map(world_of), st.sampled_from(CAMPAIGNS), st.integers(1, len(IDS)))
+def test_an_audience_gathered_in_slices_is_judged_as_its_customers_are_but_for_one_id_a_person(
+    world, campaign, slice_customers
+):
     with TemporaryDirectory() as folder:
         apart, one_by_one, _ = asked(world, campaign, Path(folder))
-        _, at_once, params = asked(world, campaign, Path(folder), audience=IDS)
+        with patch("serving.standing_rules.SLICE_CUSTOMERS", slice_customers):
+            _, at_once, params = asked(world, campaign, Path(folder), audience=IDS)
     bit = np.uint64(1 << apart.book.bit("one_person"))
     assert ((at_once.refused & ~bit) == one_by_one.refused).all()
     reference = Reference(world, params, campaign)

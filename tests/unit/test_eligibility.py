@@ -1,12 +1,15 @@
+import tracemalloc
 from datetime import UTC, datetime
 
 import duckdb
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from contract.errors import DataError, UsageError
 from contract.loading import load_params
-from serving.eligibility import Eligibility, first_rule
+from serving.contact_state import first_rule
+from serving.eligibility import Eligibility
 
 AS_OF = datetime(2026, 6, 1, tzinfo=UTC)
 
@@ -95,6 +98,34 @@ def test_customers_come_back_in_the_order_asked(history):
     access = Eligibility(history, load_params(), AS_OF).access(["nobody", "a", "zz"])
     assert access.eligible[:, 0].tolist() == [False, True, False]
     assert Eligibility(history, load_params(), AS_OF).access([]).eligible.shape == (0, len(load_params().outbound))
+
+
+def test_an_audience_takes_few_bytes_a_customer(history, monkeypatch):
+    monkeypatch.setattr("serving.standing_rules.SLICE_CUSTOMERS", 1_000)
+    customers = 20_000
+    ids = pa.array([f"customer {number:08}" for number in range(customers)], pa.large_string())
+    history.execute(
+        "INSERT INTO consents SELECT printf('customer %08d', range), 'email', '2026-01-01', range % 2 = 0, 'contact' "
+        f"FROM range({customers})"
+    )
+    tracemalloc.start()
+    try:
+        rules = Eligibility(history, load_params(), AS_OF, audience=ids)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # An id alone would take more than 60 bytes as an object.
+    assert peak / customers < 60
+    assert rules.access(rules.audience).eligible[:, 0].tolist() == [number % 2 == 0 for number in range(customers)]
+
+
+@pytest.mark.parametrize("form", [list, tuple, pa.array, lambda ids: np.array(ids, dtype=object)])
+def test_an_audience_may_come_in_any_form_and_order(history, form):
+    consent(history, "2026-01-01", True)
+    rules = Eligibility(history, load_params(), AS_OF, audience=form(["zz", "a", "zz", "b"]))
+    assert rules.audience.to_pylist() == ["a", "b", "zz"]
+    for asked in (["a", "b"], ["zz", "a"], ["a", "nobody"]):
+        assert rules.access(form(asked)).eligible[:, 0].tolist() == [who == "a" for who in asked]
 
 
 def judged(connection, *rules, channel="mail", campaign=None, who="a", planned=()):
