@@ -149,7 +149,10 @@ class Promotion(Section):
     """When a challenger replaces the champion."""
 
     min_log_loss_gain: NonNegative
+    min_value_gain_eur: float
+    confidence: Annotated[float, Field(ge=0.5, lt=1)]
     max_calibration_loss: NonNegative
+    max_group_loss: NonNegative
 
 
 class PlanLimit(Section):

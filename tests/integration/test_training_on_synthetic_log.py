@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -15,11 +16,13 @@ from models.tables import Table
 from tests.adapters.synthetic_log import synthetic_log, true_response
 from training.card import card_text
 from training.card_page import card_page
+from training.contest import Champion
 from training.groups import Groups
-from training.pipeline import Champion, train_bundle
+from training.pipeline import train_bundle
+from training.provenance import TableUsed
 from training.rows import spine_rows
 from training.splits import customer_hashes, split_decisions
-from training.tracking import champion_bundle, promote_version, rollback_version, track
+from training.tracking import HISTORY, Change, champion_bundle, promote_version, rollback_version, track
 
 PARAMS = load_params(
     [],
@@ -29,6 +32,9 @@ PARAMS = load_params(
         "training.min_rows_per_channel=100",
     ],
 )
+
+ON = Change("the new shop", datetime(2026, 11, 2, 8, tzinfo=UTC))
+BACK = Change("complaints", datetime(2026, 11, 3, 8, tzinfo=UTC))
 
 
 def _trained(params=PARAMS, logged=True, champion=None, profile="quick", storage=None, **sizes):
@@ -226,7 +232,8 @@ def test_champion_challenger_promotion_and_rollback(trained, tmp_path):
     registry = f"sqlite:///{tmp_path}/reg/mlflow.db"
     assert champion_bundle(registry, "sell") is None
     result.bundle.save(tmp_path / "bundle")
-    first = track(result, tmp_path / "bundle", PARAMS, "quick", registry)
+    used = TableUsed("customers", "data/customers.parquet", 1_500, {"customer_id": "VARCHAR"}, "0" * 32)
+    first = track(result, tmp_path / "bundle", PARAMS, "quick", registry, [used])
     assert (first.version, first.alias) == (1, "champion")
     champion = champion_bundle(registry, "sell")
     assert champion is not None
@@ -236,18 +243,44 @@ def test_champion_challenger_promotion_and_rollback(trained, tmp_path):
     _, second = _trained(champion=Champion(champion, log))
     assert not second.verdict.promoted, "an equal model gains nothing"
     assert "log loss gains 0.00000" in second.verdict.text
+    assert "earns +0.00000 EUR a decision more" in second.verdict.text
     tracked = track(second, tmp_path / "bundle", PARAMS, "quick", registry)
     assert (tracked.version, tracked.alias) == (2, "challenger")
 
     with pytest.raises(RefusedError, match="nothing to go back to"):
-        rollback_version(registry, "sell")
-    assert "version 2 is the champion now; before it was 1" in promote_version(registry, None, "sell")
-    assert "already" in promote_version(registry, 2, "sell")
-    assert "version 1 is the champion again" in rollback_version(registry, "sell")
+        rollback_version(registry, "sell", BACK)
+    assert "version 2 is the champion now; before it was 1" in promote_version(registry, None, "sell", ON)
+    assert "already" in promote_version(registry, 2, "sell", ON)
+    assert "version 1 is the champion again" in rollback_version(registry, "sell", BACK)
     with pytest.raises(UsageError, match="no version 9; it has 1, 2"):
-        promote_version(registry, 9, "sell")
+        promote_version(registry, 9, "sell", ON)
     with pytest.raises(UsageError, match="no registry yet"):
-        promote_version(f"sqlite:///{tmp_path}/none.db", 1, "sell")
+        promote_version(f"sqlite:///{tmp_path}/none.db", 1, "sell", ON)
+    _shows_what_happened(registry, first.run_id, result)
+
+
+def _shows_what_happened(registry, run_id, result):
+    """The registry alone says what was done when and why, and what a model was made from."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=registry, registry_uri=registry)
+    name = "channelwise-sell"
+    tags = client.get_registered_model(name).tags
+    history = [value for tag, value in sorted(tags.items()) if tag.startswith(HISTORY)]
+    assert f"promoted version 1: {result.verdict.text}" in history[0]
+    assert history[1:] == [
+        "2026-11-02T08:00:00Z promoted version 2 in place of 1: the new shop",
+        "2026-11-03T08:00:00Z rolled back to version 1 in place of 2: complaints",
+    ]
+    assert client.get_model_version(name, "2").tags["channelwise.left"] == "complaints"
+    run = client.get_run(run_id)
+    assert run.data.tags["verdict"] == result.verdict.text
+    assert run.data.tags["fingerprint.params"] == result.bundle.manifest.fingerprints["params"]
+    assert run.data.params["training.profiles.quick.trees"] == "200"
+    table = run.inputs.dataset_inputs[0].dataset
+    assert (table.name, table.digest, json.loads(table.profile)) == ("customers", "0" * 32, {"num_rows": 1_500})
+    logged = {each.path for each in client.list_artifacts(run_id)}
+    assert {"bundle", "card.html", "card.txt", "report.json"} <= logged
 
 
 def test_another_set_of_channels_does_not_replace_the_champion(trained):
