@@ -1,7 +1,7 @@
 """A trained model as a folder of plain data: LightGBM text and JSON. Holds no code, no pickle, and no customer.
 
 bundle.json   what was learned beside the trees, and the SHA-256 of every file
-response.txt  response of customer × action;  contact.txt, engagement.txt  the two preferences
+response.txt  response of customer × action;  contact.txt  answers to customer × channel, engagement.txt  own steps
 judged.txt    the response model before its last fit on everything: it never saw the rows on which it was judged
 profile.json  what the periods before training looked like, for monitoring; older bundles have none
 """
@@ -29,7 +29,7 @@ from models.intervals import History, Intervals
 from models.joint import Joint, Texts
 from models.margin import Margin
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 MANIFEST: Final = "bundle.json"
 RESPONSE, CONTACT, ENGAGEMENT, JUDGED = "response.txt", "contact.txt", "engagement.txt", "judged.txt"
 PROFILE: Final = "profile.json"
@@ -38,7 +38,7 @@ _UNLOADED: Final = (JUDGED, PROFILE)
 
 
 class Preference(Artefact):
-    """A preference head: the columns it reads, the channel of each class, and its calibration.
+    """A preference head: the columns it reads, the channel of each share, and the calibration of the shares.
 
     `fixed` holds the shares of `channels` where the log could not teach a model; then there are no trees.
     """
@@ -150,11 +150,12 @@ class Bundle:
         return self.manifest.intervals.uplift(contacted, alone, self._actions(matrix), stratum, level)
 
     def contact_preference(self, matrix: Matrix) -> Floats:
-        """(n, outbound channels): shares of the next answer under equal contact; rows sum to one.
+        """(n, outbound channels): shares of the next answer under equal contact; they sum to one.
 
-        A channel on which no answer was ever seen has share 0. The row's action does not matter.
+        `matrix` has a row of each of n customers without contact and by every outbound channel, side by side. A
+        channel on which no answer was ever seen has share 0.
         """
-        return self._plain.contact(matrix)
+        return self._plain.contact(self._whole(matrix))
 
     def engagement_preference(self, matrix: Matrix) -> Floats:
         """(n, `engagement_channels`): shares of the customer's next own step; rows sum to one."""

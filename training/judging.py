@@ -13,7 +13,7 @@ from models.preference import FittedPreference
 from models.tables import Rows, mapped
 from training.baselines import fixed_policies, history_policies, open_channels
 from training.evaluation import Judged
-from training.fitting import Models, held_out_labels
+from training.fitting import CONTACT, Models, contact_shares, head_channels, labelled_rows
 from training.logistic import Logistic
 from training.policy_value import LoggedRewards, PolicyValue, policy_values
 from training.promotion import BASE_RATES, CHALLENGER, CHAMPION
@@ -57,13 +57,16 @@ def judge_preference(
 
     `shares` (n channels,) are those of the learning period, the same for everybody.
     """
-    labelled, _ = held_out_labels(study, part, head, propensity)
+    labelled, places = labelled_rows(study, part, head, propensity)
     keep = np.flatnonzero(np.isin(labelled.label, fitted.classes) & (labelled.weight > 0))
     if len(keep) < 50:
         return None
     rows = labelled.rows(keep)
     label = np.searchsorted(np.array(fitted.classes), rows.label)
-    shown = _shares(fitted, rows.table, study.params.threads)
+    if head == CONTACT:
+        shown = contact_shares(study, fitted, places[keep])
+    else:
+        shown = _shares(fitted, rows.table, study.params.threads)
     fixed = np.tile(shares[list(fitted.classes)] / shares[list(fitted.classes)].sum(), (len(keep), 1))
     share = rows.weight / rows.weight.sum()
 
@@ -78,7 +81,8 @@ def judge_preference(
 
 def learned_shares(study: Study, part: Part, head: str, propensity: Floats) -> Floats:
     """Weighted shares of a head's channels in a part, drawn to equal ones as if by one more row each."""
-    labelled, channels = held_out_labels(study, part, head, propensity)
+    labelled, _ = labelled_rows(study, part, head, propensity)
+    channels = head_channels(study, head)
     mass = np.bincount(labelled.label, weights=labelled.weight, minlength=int(channels.max()) + 1) + 1.0
     result: Floats = mass / mass.sum()
     return result

@@ -269,8 +269,8 @@ def _bundle(
         response_calibration=final.calibration,
         intervals=findings.intervals,
         forecast_error=findings.forecast_error,
-        contact=_preference(study, final.contact, params.outbound),
-        engagement=_preference(study, final.engagement, tuple(params.channels)),
+        contact=_preference(study, final.contact, params.outbound, candidate=True),
+        engagement=_preference(study, final.engagement, tuple(params.channels), candidate=False),
         margin=final.margin,
         evidence=evidence,
         base_rates=tuple(findings.rates.tolist()),
@@ -290,10 +290,10 @@ def _bundle(
     return Bundle.assembled(manifest, texts, params.threads)
 
 
-def _preference(study: Study, head: FittedPreference, channels: tuple[str, ...]) -> Preference:
+def _preference(study: Study, head: FittedPreference, channels: tuple[str, ...], *, candidate: bool) -> Preference:
     return Preference(
         channels=tuple(channels[c] for c in head.classes),
-        columns=tuple(study.columns(candidate=False)),
+        columns=tuple(study.columns(candidate=candidate)),
         calibration=head.calibration,
         fixed=head.fixed,
     )

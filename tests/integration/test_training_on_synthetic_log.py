@@ -75,7 +75,7 @@ def test_ten_customers_stand_behind_every_leaf_of_every_head(trained):
     stepped = [channels.index(name) for name in manifest.engagement.channels]
     taught = {
         RESPONSE: (np.arange(len(decisions)), range(len(bundle.names))),
-        CONTACT: (np.flatnonzero(np.isin(decisions.answer_channel, answered)), manifest.contact.columns),
+        CONTACT: (np.flatnonzero(np.isin(decisions.spine.action - 1, answered)), manifest.contact.columns),
         ENGAGEMENT: (np.flatnonzero(np.isin(decisions.own_step_channel, stepped)), manifest.engagement.columns),
     }
     for name, (rows, columns) in taught.items():
