@@ -142,6 +142,7 @@ class Training(Section):
     leak_auc: Annotated[float, Field(ge=0.5, le=1)]
     leak_gain_share: Share
     calibration_bins: Annotated[int, Field(ge=2, le=1_000)]
+    nats_per_1000_splits: NonNegative
     profiles: dict[Literal["quick", "default", "thorough"], Profile]
 
 

@@ -73,7 +73,8 @@ def fit_models(
         told: of the progress of the response model.
     """
     params = study.params
-    task = Task(learn.table, learn.response, choose.table, choose.response, params.seed, params.threads)
+    price = params.training.nats_per_1000_splits
+    task = Task(learn.table, learn.response, choose.table, choose.response, params.seed, params.threads, price)
     found = search_recipe(task, study.profile, storage, name, told)
     least = params.training.min_customers_per_leaf
     response = guarded(found.booster, found.trees, learn.table, least, params.threads)
