@@ -274,11 +274,13 @@ def _shows_what_happened(registry, run_id, result):
     ]
     assert client.get_model_version(name, "2").tags["channelwise.left"] == "complaints"
     run = client.get_run(run_id)
+    assert run.inputs is not None
     assert run.data.tags["verdict"] == result.verdict.text
     assert run.data.tags["fingerprint.params"] == result.bundle.manifest.fingerprints["params"]
     assert run.data.params["training.profiles.quick.trees"] == "200"
-    table = run.inputs.dataset_inputs[0].dataset
-    assert (table.name, table.digest, json.loads(table.profile)) == ("customers", "0" * 32, {"num_rows": 1_500})
+    tables = run.inputs.to_dictionary()["dataset_inputs"]
+    assert [(each["dataset"]["name"], each["dataset"]["digest"]) for each in tables] == [("customers", "0" * 32)]
+    assert json.loads(tables[0]["dataset"]["profile"]) == {"num_rows": 1_500}
     logged = {each.path for each in client.list_artifacts(run_id)}
     assert {"bundle", "card.html", "card.txt", "report.json"} <= logged
 
