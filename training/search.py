@@ -107,18 +107,7 @@ def _searched(
     """The best recipe of an Optuna study that goes on where an earlier one of the same name stopped."""
     import optuna
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(
-        study_name=name,
-        storage=_kept(storage),
-        load_if_exists=True,
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=30, interval_steps=10),
-    )
-    # A search that goes on draws other parameters than those with which it began.
-    study.sampler = optuna.samplers.TPESampler(seed=task.seed + len(study.trials))
-    if not study.trials:
-        default = Recipe(trees=profile.trees).model_dump(exclude={"trees"})
-        study.enqueue_trial(default)
+    study = _study(storage, name, task.seed, profile.trees)
     finished = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
     done = len(study.get_trials(deepcopy=False, states=finished))
     deadline = None if profile.timeout_minutes is None else time.monotonic() + 60 * profile.timeout_minutes
@@ -163,6 +152,25 @@ def _searched(
         # Time ran out in every trial since a kill: what did well elsewhere is the best that is known.
         return Recipe(trees=profile.trees), tried
     return Recipe(trees=profile.trees, **study.best_trial.params), tried
+
+
+def _study(storage: Path | None, name: str, seed: int, trees: int) -> Any:
+    """The study of this name; a new one begins with the usual recipe."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(
+        study_name=name,
+        storage=_kept(storage),
+        load_if_exists=True,
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=30, interval_steps=10),
+    )
+    # A search that goes on draws other parameters than those with which it began.
+    study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.trials))
+    if not study.trials:
+        default = Recipe(trees=trees).model_dump(exclude={"trees"})
+        study.enqueue_trial(default)
+    return study
 
 
 def _splits(booster: lgb.Booster, trees: int) -> int:

@@ -47,7 +47,7 @@ def die_at(trial: int, tree: int) -> None:
 
         return boost(data, recipe, after_tree=grown, **further)
 
-    search.boost = dying_boost  # type: ignore[attr-defined]
+    search.boost = dying_boost  # type: ignore[assignment,attr-defined]
 
 
 if __name__ == "__main__":

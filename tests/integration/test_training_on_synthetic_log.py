@@ -285,6 +285,25 @@ def _shows_what_happened(registry, run_id, result):
     assert {"bundle", "card.html", "card.txt", "report.json"} <= logged
 
 
+def test_a_champion_that_contacts_the_wrong_customers_is_replaced_by_one_that_earns_more(trained):
+    log, result = trained
+    misled = replace(log, about=log.about * np.array([1, 1, -1], np.float32))
+    _, second = _trained(champion=Champion(result.bundle, misled))
+    assert second.verdict.promoted, second.verdict.text
+    words = r"its policy earns ([+-][\d.]+) EUR a decision more, with 90% confidence at least ([+-][\d.]+)"
+    earned = re.search(words, second.verdict.text)
+    assert earned is not None
+    assert float(earned[1]) > float(earned[2]) > 0
+
+
+def test_without_policy_values_the_other_bounds_decide_and_the_verdict_says_so(trained):
+    log, result = trained
+    misled = replace(log, about=log.about * np.array([1, 1, -1], np.float32))
+    _, second = _trained(logged=False, champion=Champion(result.bundle, misled))
+    assert second.verdict.promoted
+    assert "policy values are not compared: no propensities are logged" in second.verdict.text
+
+
 def test_another_set_of_channels_does_not_replace_the_champion(trained):
     log, result = trained
     manifest = result.bundle.manifest.model_copy(update={"outbound": ("email",)})
