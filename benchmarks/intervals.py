@@ -1,8 +1,8 @@
 """How often nominal 90 % intervals hold on simulated retailers whose truth is known, per channel; judges no plan.
 
 python -m benchmarks.intervals [--customers 6000] [--seeds 2] [--first-seed 1] [--mechanisms low_rank cells]
-[--profile quick] [--threads 1]. Groups of a channel err together in one world, so that a channel needs many worlds.
-The last line is JSON.
+[--profile quick] [--threads 1]. Groups of a channel err together in one world, so that a channel needs many worlds: the
+standard error of its coverage is that of a mean over worlds. The last line is JSON.
 """
 
 import argparse
@@ -28,6 +28,8 @@ from simulation.truth import read_truth
 from training.pipeline import ProfileName, train
 
 World = dict[str, Covered]
+_WHAT = ("response", "uplift")
+_MEASURES = ("covered", "half_width", "error")
 
 
 def coverage_of(config: RetailerConfig, params: Params, profile: ProfileName) -> World:
@@ -51,26 +53,26 @@ def coverage_of(config: RetailerConfig, params: Params, profile: ProfileName) ->
 
 
 def means(worlds: list[World]) -> dict[str, dict[str, dict[str, float]]]:
-    """By response and uplift, then channel: the mean over worlds of each measure."""
+    """By response and uplift, then channel: the mean over worlds of each measure, and how sure that of coverage is."""
     names = [name for name in worlds[0] if all(name in world for world in worlds)]
-    return {
-        what: {
-            name: {
-                measure: float(np.mean([asdict(world[name])[what][measure] for world in worlds]))
-                for measure in ("covered", "half_width", "error")
-            }
-            for name in names
-        }
-        for what in ("response", "uplift")
-    }
+    return {what: {name: _mean([asdict(world[name])[what] for world in worlds]) for name in names} for what in _WHAT}
+
+
+def _mean(worlds: list[dict[str, float]]) -> dict[str, float]:
+    found = {measure: float(np.mean([world[measure] for world in worlds])) for measure in _MEASURES}
+    covered = [world["covered"] for world in worlds]
+    # One world says nothing of how worlds differ.
+    spread = float(np.std(covered, ddof=1) / np.sqrt(len(covered))) if len(covered) > 1 else 0.5
+    return {**found, "covered_error": spread}
 
 
 def lines(found: dict[str, dict[str, dict[str, float]]]) -> Iterator[str]:
     """The table."""
     for what, channels in found.items():
-        yield f"\n{what:<12}{'covered':>10}{'half width':>12}{'error':>10}"
+        yield f"\n{what:<12}{'covered':>10}{'± s.e.':>10}{'half width':>12}{'error':>10}"
         for name, row in channels.items():
-            yield f"  {name:<10}{row['covered']:>10.3f}{row['half_width']:>12.4f}{row['error']:>10.4f}"
+            sure = f"{row['covered']:>10.3f}{row['covered_error']:>10.3f}"
+            yield f"  {name:<10}{sure}{row['half_width']:>12.4f}{row['error']:>10.4f}"
         yield f"  {'all':<10}{np.mean([row['covered'] for row in channels.values()]):>10.3f}"
 
 

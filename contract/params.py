@@ -142,6 +142,7 @@ class Training(Section):
     leak_auc: Annotated[float, Field(ge=0.5, le=1)]
     leak_gain_share: Share
     calibration_bins: Annotated[int, Field(ge=2, le=1_000)]
+    nats_per_1000_splits: NonNegative
     profiles: dict[Literal["quick", "default", "thorough"], Profile]
 
 
@@ -149,7 +150,10 @@ class Promotion(Section):
     """When a challenger replaces the champion."""
 
     min_log_loss_gain: NonNegative
+    min_value_gain_eur: float
+    confidence: Annotated[float, Field(ge=0.5, lt=1)]
     max_calibration_loss: NonNegative
+    max_group_loss: NonNegative
 
 
 class PlanLimit(Section):

@@ -2,7 +2,7 @@
 
 bundle.json   what was learned beside the trees, and the SHA-256 of every file
 response.txt  trees of the response to customer × action, or of what comes without contact beside contact effects
-contact.txt, engagement.txt  the two preferences
+contact.txt, engagement.txt  answers to customer × channel; own steps
 judged.txt    the response's trees before their last fit on everything: they never saw the rows that judged them
 profile.json  what the periods before training looked like, for monitoring; older bundles have none
 """
@@ -41,7 +41,7 @@ _UNLOADED: Final = (JUDGED, PROFILE)
 
 
 class Preference(Artefact):
-    """A preference head: the columns it reads, the channel of each class, and its calibration.
+    """A preference head: the columns it reads, the channel of each share, and the calibration of the shares.
 
     `fixed` holds the shares of `channels` where the log could not teach a model; then there are no trees.
     """
@@ -162,11 +162,12 @@ class Bundle:
         return self.manifest.intervals.uplift(contacted, alone, self._actions(matrix), stratum, level)
 
     def contact_preference(self, matrix: Matrix) -> Floats:
-        """(n, outbound channels): shares of the next answer under equal contact; rows sum to one.
+        """(n, outbound channels): shares of the next answer under equal contact; they sum to one.
 
-        A channel on which no answer was ever seen has share 0. The row's action does not matter.
+        `matrix` has a row of each of n customers without contact and by every outbound channel, side by side. A
+        channel on which no answer was ever seen has share 0.
         """
-        return self._plain.contact(matrix)
+        return self._plain.contact(self._whole(matrix))
 
     def engagement_preference(self, matrix: Matrix) -> Floats:
         """(n, `engagement_channels`): shares of the customer's next own step; rows sum to one."""

@@ -16,7 +16,7 @@ from models.artefact import Floats, Ints, Matrix
 from models.intervals import History
 from models.margin import Margin
 from models.response import Learned, Response
-from models.trees import Trees, probabilities
+from models.trees import Trees, probabilities, shares_of
 
 if TYPE_CHECKING:
     from models.bundle import Manifest, Preference
@@ -68,14 +68,22 @@ class Joint:
         """(n, actions) calibrated probability of a response to each action."""
         return self._response.probability(shared, own, threads=self.threads)
 
-    def contact(self, shared: Matrix) -> Floats:
+    def contact(self, shared: Matrix, own: Matrix | None = None) -> Floats:
         """(n, outbound channels): shares of the next answer under equal contact; rows sum to one.
 
-        A channel on which no answer was ever seen has share 0. The row's action does not matter.
+        A customer's actions are no contact and every outbound channel, in this order. A channel on which no answer was
+        ever seen has share 0.
         """
-        shares = self._shares(self._contact, self.manifest.contact, shared)
-        result = np.zeros((len(shared), len(self.manifest.outbound)))
-        result[:, [self.manifest.outbound.index(name) for name in self.manifest.contact.channels]] = shares
+        head, actions = self.manifest.contact, len(self.manifest.outbound) + 1
+        taken = [1 + self.manifest.outbound.index(name) for name in head.channels]
+        if self._contact is None:
+            customers = len(shared) // actions if own is None else len(shared)
+            shares = np.tile(np.array(head.fixed), (customers, 1))
+        else:
+            raw = self._contact.raw(shared, own, threads=self.threads).reshape(-1, actions, 1)
+            shares = head.calibration.apply(shares_of(probabilities(raw)[:, taken, 0]))
+        result = np.zeros((len(shares), actions - 1))
+        result[:, [action - 1 for action in taken]] = shares
         return result
 
     def engagement(self, shared: Matrix) -> Floats:
@@ -117,14 +125,17 @@ class Joint:
 
     @cached_property
     def _contact(self) -> Trees | None:
-        return self._head(self.parts.contact, self.manifest.contact)
+        text = self.parts.contact
+        return (
+            None
+            if text is None
+            else Trees.of(text, [self._place_of[column] for column in self.manifest.contact.columns])
+        )
 
     @cached_property
     def _engagement(self) -> Trees | None:
-        return self._head(self.parts.engagement, self.manifest.engagement)
-
-    def _head(self, text: str | None, head: "Preference") -> Trees | None:
-        return None if text is None else Trees.of(text, [self._moved(column) for column in head.columns])
+        text, columns = self.parts.engagement, self.manifest.engagement.columns
+        return None if text is None else Trees.of(text, [self._moved(column) for column in columns])
 
     def _shares(self, trees: Trees | None, head: "Preference", shared: Matrix) -> Floats:
         if head.fixed is not None or trees is None:

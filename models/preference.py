@@ -1,9 +1,8 @@
-"""The two preferred channels: where the customer would answer under equal contact, and where they act by themselves.
+"""Heads over channels: what is common to both preferences, and the one of where customers act by themselves.
 
-Contact: a multiclass model of the channel of answered sends, each weighted by 1 / propensity of that send, so that a
-channel counts as if everybody had been contacted on each equally often (inverse propensity weighting, Horvitz &
-Thompson 1952). Engagement: a multiclass model of the channel of the next own step. Neither reads a column that depends
-on the action taken: the action is the answer.
+Engagement: a multiclass model of the channel of the next own step. It reads no column that depends on the action taken.
+The contact preference has a model of its own (`models.answers`); answered sends, each weighted by 1 / propensity, show
+what equal contact would (inverse propensity weighting, Horvitz & Thompson 1952), and calibrate and judge it.
 """
 
 from collections.abc import Sequence

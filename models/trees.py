@@ -73,3 +73,9 @@ def probabilities(raw: Floats) -> Floats:
         return result
     powers = np.exp(raw - raw.max(axis=-1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
+
+
+def shares_of(answer: Floats) -> Floats:
+    """(n, k) shares, summing to one, of the probabilities (n, k) that a contact on each channel is answered."""
+    some = np.maximum(answer, 1e-6)
+    return np.asarray(some / some.sum(axis=1, keepdims=True))

@@ -63,7 +63,7 @@ class Scorer:
             uplift=measured(contacted - alone),
             uplift_lower=measured(uplift[0]),
             uplift_upper=measured(uplift[1]),
-            contact=self.joint.contact(shared),
+            contact=self.joint.contact(shared, own),
             engagement=self.joint.engagement(shared),
             worth=self.joint.worth(shared),
         )

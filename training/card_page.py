@@ -299,11 +299,12 @@ def _trials(report: TrainingReport) -> dict[str, Any]:
     return {
         "count": len(ordered),
         "given_up": sum(each.given_up for each in ordered),
-        "header": ("place", "log loss", *(name.replace("_", " ") for name in names), "given up"),
+        "header": ("place", "log loss", "splits", *(name.replace("_", " ") for name in names), "given up"),
         "rows": [
             (
                 str(place),
                 f"{each.loss:.5f}",
+                whole(each.splits) if each.splits else "–",
                 *(f"{each.parameters.get(name, float('nan')):.3g}" for name in names),
                 "yes" if each.given_up else "",
             )

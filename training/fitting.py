@@ -7,21 +7,27 @@ from pathlib import Path
 import numpy as np
 
 from contract.kinds import Role
+from models.answers import Sends, fit_answers, refit_answers
 from models.artefact import Floats, Ints
-from models.boosting import Recipe
+from models.boosting import Recipe, predicted
+from models.calibration import choose_multiclass
 from models.intervals import History
 from models.margin import Margin, fit_margin, fixed_margin
 from models.preference import FittedPreference, Labelled, exposure_weights, fit_preference, refit_preference
 from models.tables import mapped
+from models.trees import shares_of
 from training.columns import events_read, purchases_read
 from training.learners import Contender, Fitted, fit_learners, refit_learner
+from training.rows import ComputedTable, spine_rows, with_each_action
 from training.search import Task, Tried, search_recipe
 from training.splits import sample_customers
 from training.study import Part, Study
 
-# Preferences are learned from fewer rows: each costs as many trees a round as there are channels.
-_HEAD = Recipe(trees=60, learning_rate=0.15, leaves=7, rows_per_leaf=60, feature_fraction=0.3)
-_HEAD_SHARE = 8
+# Preferences are learned from fewer rows; engagement costs as many trees a round as there are channels.
+_STEPS = Recipe(trees=60, learning_rate=0.15, leaves=7, rows_per_leaf=60, feature_fraction=0.3)
+_STEPS_SHARE = 8
+_ANSWERS = Recipe(trees=120, learning_rate=0.1, rows_per_leaf=200)
+_ANSWERS_SHARE = 4
 _MARGIN_ROWS = 50_000
 
 Told = Callable[[float, float], None]
@@ -56,28 +62,26 @@ def fit_models(
         told: of the progress of the response model.
     """
     params = study.params
-    task = Task(learn.table, learn.response, choose.table, choose.response, params.seed, params.threads)
+    price = params.training.nats_per_1000_splits
+    task = Task(learn.table, learn.response, choose.table, choose.response, params.seed, params.threads, price)
     found = search_recipe(task, study.profile, storage, name, told)
     response, contenders = fit_learners(study, found, learn, choose)
     least = params.training.min_customers_per_leaf
-    contact, engagement = (
-        fit_preference(
-            _labelled(study, learn, head, propensity),
-            _labelled(study, choose, head, propensity),
-            _HEAD,
-            _channels(study, head),
-            least=least,
-            seed=params.seed,
-            threads=params.threads,
-        )
-        for head in (CONTACT, ENGAGEMENT)
+    engagement = fit_preference(
+        _labelled(study, learn, ENGAGEMENT, propensity),
+        _labelled(study, choose, ENGAGEMENT, propensity),
+        _STEPS,
+        _channels(study, ENGAGEMENT),
+        least=least,
+        seed=params.seed,
+        threads=params.threads,
     )
     return Models(
         recipe=found.recipe,
         tried=found.tried,
         contenders=contenders,
         response=response,
-        contact=contact,
+        contact=_contact(study, learn, choose, propensity),
         engagement=engagement,
         margin=_margin(study, learn),
         history=_history(study, learn),
@@ -88,15 +92,13 @@ def refit_models(study: Study, models: Models, everything: Part, propensity: Flo
     """The same models fitted on all customers and all time; learner, rounds, calibration and strata are kept."""
     params = study.params
     least = params.training.min_customers_per_leaf
-    heads = {}
-    for head, fitted in ((CONTACT, models.contact), (ENGAGEMENT, models.engagement)):
-        rows = _labelled(study, everything, head, propensity)
-        heads[head] = refit_preference(fitted, rows, _HEAD, least=least, seed=params.seed, threads=params.threads)
+    told = {"least": least, "seed": params.seed, "threads": params.threads}
+    steps = _labelled(study, everything, ENGAGEMENT, propensity)
     return replace(
         models,
         response=refit_learner(study, models.response, models.recipe, everything),
-        contact=heads[CONTACT],
-        engagement=heads[ENGAGEMENT],
+        contact=refit_answers(models.contact, _sends(study, everything), _ANSWERS, **told),
+        engagement=refit_preference(models.engagement, steps, _STEPS, **told),
         margin=_margin(study, everything),
     )
 
@@ -113,16 +115,63 @@ def _channels(study: Study, head: str) -> list[int]:
     return recording or list(range(len(study.params.channels)))
 
 
+def _contact(study: Study, learn: Part, choose: Part, propensity: Floats) -> FittedPreference:
+    """The contact preference, its shares calibrated by the answers of the part that chooses."""
+    params = study.params
+    fitted = fit_answers(
+        _sends(study, learn),
+        _sends(study, choose),
+        _ANSWERS,
+        _channels(study, CONTACT),
+        least=params.training.min_customers_per_leaf,
+        seed=params.seed,
+        threads=params.threads,
+    )
+    judged, rows = labelled_rows(study, choose, CONTACT, propensity)
+    keep = np.flatnonzero(np.isin(judged.label, fitted.classes) & (judged.weight > 0))
+    if fitted.fixed is not None or len(keep) == 0:
+        return fitted
+    label = np.searchsorted(np.array(fitted.classes), judged.label[keep])
+    shares = contact_shares(study, fitted, rows[keep])
+    calibration = choose_multiclass(shares, label, judged.weight[keep], judged.table.customer[keep])
+    return replace(fitted, calibration=calibration)
+
+
+def contact_shares(study: Study, fitted: FittedPreference, rows: Ints) -> Floats:
+    """(n, classes) shares of the next answer at the decisions `rows`, ascending."""
+    if fitted.text is None:
+        return np.tile(np.array(fitted.fixed), (len(rows), 1))
+    n_actions = len(study.actions)
+    spine = with_each_action(spine_rows(study.decisions.spine, rows), n_actions)
+    answer = predicted(fitted.text, ComputedTable(study.source, spine), study.params.threads).reshape(-1, n_actions)
+    return fitted.calibration.apply(shares_of(answer[:, [1 + c for c in fitted.classes]]))
+
+
+def _sends(study: Study, part: Part) -> Sends:
+    """The contacts of a part, with all columns."""
+    most = max(10_000, study.profile.max_decisions // _ANSWERS_SHARE)
+    kept = sample_customers(np.flatnonzero(part.action > 0), part.table.customer, study.hashes, most)
+    answered = study.decisions.answer_channel[part.rows[kept]] >= 0
+    return Sends(part.table.rows(kept), part.action[kept] - 1, answered)
+
+
 def _labelled(study: Study, part: Part, head: str, propensity: Floats) -> Labelled:
-    """The rows of a part that teach a head, without columns that depend on the action taken."""
+    return labelled_rows(study, part, head, propensity)[0]
+
+
+def labelled_rows(study: Study, part: Part, head: str, propensity: Floats) -> tuple[Labelled, Ints]:
+    """The rows of a part that show a head's outcome, without columns that depend on the action taken, and which.
+
+    Answers are weighted by the inverse of the propensity of the send.
+    """
     decisions = study.decisions
     label = (decisions.answer_channel if head == CONTACT else decisions.own_step_channel)[part.rows].astype(np.int64)
     answered = np.flatnonzero(label >= 0)
-    most = max(10_000, study.profile.max_decisions // _HEAD_SHARE)
+    most = max(10_000, study.profile.max_decisions // _STEPS_SHARE)
     kept = sample_customers(answered, part.table.customer, study.hashes, most)
     weight = exposure_weights(propensity[part.rows[kept]]) if head == CONTACT else np.ones(len(kept))
     table = part.table.rows(kept).columns(study.columns(candidate=False))
-    return Labelled(table, label[kept], weight)
+    return Labelled(table, label[kept], weight), part.rows[kept]
 
 
 def _margin(study: Study, part: Part) -> Margin:
@@ -150,6 +199,6 @@ def _position(study: Study, name: str) -> int | None:
     return study.source.names.index(name) if name in study.source.names else None
 
 
-def held_out_labels(study: Study, part: Part, head: str, propensity: Floats) -> tuple[Labelled, Ints]:
-    """Held-out rows that show a head's outcome, and the channels that it may name."""
-    return _labelled(study, part, head, propensity), np.array(_channels(study, head), dtype=np.int64)
+def head_channels(study: Study, head: str) -> Ints:
+    """The channels that a head may name."""
+    return np.array(_channels(study, head), dtype=np.int64)

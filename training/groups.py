@@ -13,8 +13,9 @@ import numpy.typing as npt
 
 from features.demographic import Column
 from models.artefact import Floats, Ints
-from models.calibration import binary_log_losses
-from training.reliability import Reliability, least_rows, reliability
+from models.calibration import binary_log_losses, clustered_mean
+from training.promotion import Growth
+from training.reliability import LEAST_CUSTOMERS, Reliability, least_rows, reliability
 
 _MOST_BINS = 5
 
@@ -61,7 +62,7 @@ def group_quality(columns: Sequence[Column], values: npt.NDArray[np.floating], r
     found: list[Group] = []
     too_small: dict[str, int] = {}
     for column, own in zip(columns, values.T, strict=True):
-        title = "age" if column.reading == "age" else column.source
+        title = _title(column)
         for name, mask in _parts(column, own.astype(np.float64)):
             inside = np.flatnonzero(mask)
             outcome = rows.outcome[inside]
@@ -74,6 +75,33 @@ def group_quality(columns: Sequence[Column], values: npt.NDArray[np.floating], r
             base = float(binary_log_losses(rows.base_rates[inside], outcome).mean())
             found.append(Group(title, name, quality, base))
     return Groups(least_rows(rate), tuple(found), too_small)
+
+
+def group_growth(columns: Sequence[Column], values: npt.NDArray[np.floating], rows: GroupRows) -> dict[str, Growth]:
+    """How much larger the model's log loss is than the other's (`base_rates`) in every group large enough, by name.
+
+    The standard error is clustered by customer.
+
+    Args:
+        columns: of the customers table.
+        values: (n, len(columns)), as the model reads them.
+        rows: what both predicted and what happened.
+    """
+    outcome = rows.outcome
+    least = least_rows(float(outcome.mean())) if len(outcome) else 0
+    growth = binary_log_losses(rows.probability, outcome) - binary_log_losses(rows.base_rates, outcome)
+    found = {}
+    for column, own in zip(columns, values.T, strict=True):
+        for name, mask in _parts(column, own.astype(np.float64)):
+            people, dense = np.unique(rows.customer[mask], return_inverse=True)
+            if mask.sum() >= least and len(people) >= LEAST_CUSTOMERS:
+                mean, error = clustered_mean(growth[mask], np.ones(len(dense)), dense)
+                found[f"{_title(column)}: {name}"] = Growth(mean, error)
+    return found
+
+
+def _title(column: Column) -> str:
+    return "age" if column.reading == "age" else column.source
 
 
 def _parts(column: Column, values: Floats) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:

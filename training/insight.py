@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.artefact import Floats
+from features.demographic import Column
+from models.artefact import Floats, Matrix
 from training.evaluation import Judged
 from training.fitting import Models
 from training.groups import GroupRows, Groups, group_quality
@@ -72,13 +73,17 @@ def _reliability(study: Study, part: Part, judged: Judged, probability: Floats) 
     }
 
 
-def _groups(study: Study, part: Part, judged: Judged, probability: Floats) -> Groups:
+def group_columns(study: Study, part: Part) -> tuple[list[Column], Matrix]:
+    """The columns that tell groups of customers apart, and their values at the part's rows, (n, columns)."""
     columns = [each for each in study.source.demographic if each.name in study.source.names]
     places = [study.source.names.index(each.name) for each in columns]
     values = part.table.columns(sorted(places)).matrix
-    order = np.argsort(np.argsort(places))
+    return columns, values[:, np.argsort(np.argsort(places))]
+
+
+def _groups(study: Study, part: Part, judged: Judged, probability: Floats) -> Groups:
     rows = GroupRows(probability, judged.predictors[BASE_RATES], judged.outcome, part.table.customer)
-    return group_quality(columns, values[:, order], rows, study.params.planning.interval)
+    return group_quality(*group_columns(study, part), rows, study.params.planning.interval)
 
 
 def _importance(study: Study, models: Models, part: Part) -> tuple[Importance, ...]:

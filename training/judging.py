@@ -1,22 +1,23 @@
 """Judges fitted models on decisions that they never saw, beside base rates and plain rules; fits nothing."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from models.artefact import Floats, Ints
+from models.artefact import Floats, Ints, Matrix
 from models.boosting import predicted
 from models.evidence import Evidence
 from models.preference import FittedPreference
 from models.tables import Rows
 from training.baselines import fixed_policies, history_policies, open_channels
 from training.evaluation import Judged
-from training.fitting import Models, held_out_labels
+from training.fitting import CONTACT, Models, contact_shares, head_channels, labelled_rows
 from training.logistic import Logistic
 from training.policy_value import LoggedRewards, PolicyValue, policy_values
-from training.promotion import BASE_RATES, CHALLENGER
-from training.rows import spine_rows, with_each_action
+from training.promotion import BASE_RATES, CHALLENGER, CHAMPION
+from training.rows import RowSource, spine_rows, with_each_action
 from training.splits import sample_customers
 from training.study import Part, Study
 from training.uplift_curves import UpliftCurve, UpliftLog, uplift_curves
@@ -56,13 +57,16 @@ def judge_preference(
 
     `shares` (n channels,) are those of the learning period, the same for everybody.
     """
-    labelled, _ = held_out_labels(study, part, head, propensity)
+    labelled, places = labelled_rows(study, part, head, propensity)
     keep = np.flatnonzero(np.isin(labelled.label, fitted.classes) & (labelled.weight > 0))
     if len(keep) < 50:
         return None
     rows = labelled.rows(keep)
     label = np.searchsorted(np.array(fitted.classes), rows.label)
-    shown = _shares(fitted, rows.table, study.params.threads)
+    if head == CONTACT:
+        shown = contact_shares(study, fitted, places[keep])
+    else:
+        shown = _shares(fitted, rows.table, study.params.threads)
     fixed = np.tile(shares[list(fitted.classes)] / shares[list(fitted.classes)].sum(), (len(keep), 1))
     share = rows.weight / rows.weight.sum()
 
@@ -77,7 +81,8 @@ def judge_preference(
 
 def learned_shares(study: Study, part: Part, head: str, propensity: Floats) -> Floats:
     """Weighted shares of a head's channels in a part, drawn to equal ones as if by one more row each."""
-    labelled, channels = held_out_labels(study, part, head, propensity)
+    labelled, _ = labelled_rows(study, part, head, propensity)
+    channels = head_channels(study, head)
     mass = np.bincount(labelled.label, weights=labelled.weight, minlength=int(channels.max()) + 1) + 1.0
     result: Floats = mass / mass.sum()
     return result
@@ -102,13 +107,42 @@ class Alternatives:
     margin_eur: Floats
     is_open: npt.NDArray[np.bool_]
 
+    def among(self, keep: Ints) -> "Alternatives":
+        """At some of the decisions."""
+        return Alternatives(self.rows[keep], self.response[keep], self.margin_eur[keep], self.is_open[keep])
+
+
+@dataclass(frozen=True, eq=False)
+class Expectation:
+    """A model as policies ask it: its columns, and from rows of them the response and the margin of one, EUR, (n,)."""
+
+    source: RowSource
+    response: Callable[[Matrix], Floats]
+    margin_eur: Callable[[Matrix], Floats]
+
 
 def weigh_alternatives(study: Study, models: Models, rows: Ints) -> Alternatives:
     """What the model expects of every action, at a sample of the decisions `rows`: whole customers."""
     kept = sample_customers(rows[study.usable[rows]], study.decisions.spine.customer, study.hashes, _POLICY_ROWS)
-    response, margin = _expected(study, models, kept)
     is_open = open_channels(study.params, study.source, spine_rows(study.decisions.spine, kept))
-    return Alternatives(kept, response, margin, is_open)
+    model, threads = models.response.over(study.source.names), study.params.threads
+    ours = Expectation(
+        study.source, lambda block: model.probability(block, threads=threads)[:, 0], models.margin.expected
+    )
+    return alternatives(study, ours, kept, is_open)
+
+
+def alternatives(study: Study, model: Expectation, rows: Ints, is_open: npt.NDArray[np.bool_]) -> Alternatives:
+    """What a model expects of every action at the decisions `rows`, whose open channels are known."""
+    n_actions = len(study.actions)
+    response, margin = np.empty((len(rows), n_actions)), np.empty(len(rows))
+    step = max(1, _BLOCK_ROWS // n_actions)
+    for start in range(0, len(rows), step):
+        block = rows[start : start + step]
+        matrix = model.source.matrix(with_each_action(spine_rows(study.decisions.spine, block), n_actions))
+        response[start : start + step] = model.response(matrix).reshape(-1, n_actions)
+        margin[start : start + step] = model.margin_eur(matrix[::n_actions])
+    return Alternatives(rows, response, margin, is_open)
 
 
 def judge_uplift(study: Study, found: Alternatives, evidence: tuple[Evidence, ...]) -> tuple[UpliftCurve, ...]:
@@ -132,38 +166,49 @@ def judge_policies(study: Study, found: Alternatives, evidence: tuple[Evidence, 
     The model's policy takes the measured action with the highest expected margin less cost, among channels open to the
     customer; there are no limits here.
     """
-    params = study.params
-    decisions = study.decisions
-    kept, is_open = found.rows, found.is_open
-    spine = spine_rows(decisions.spine, kept)
-    cost = np.array([0.0, *(params.channels[name].unit_cost for name in params.outbound)])
-    expected = found.response * found.margin_eur[:, None] - cost
-    action = spine.action.astype(np.int64)
-    log = LoggedRewards(
-        action=action,
-        customer=spine.customer,
-        propensity=decisions.propensity[kept],
-        reward=decisions.margin_eur[kept] - cost[action],
+    best, expected = _choice(study, found, evidence)
+    spine = spine_rows(study.decisions.spine, found.rows)
+    policies = {PLAN: best, **fixed_policies(study.params, found.is_open)}
+    policies |= history_policies(study.params, study.source, spine, found.is_open)
+    return policy_values(_rewards(study, found.rows), policies, expected, study.params.planning.interval)
+
+
+def judge_lead(study: Study, ours: Alternatives, theirs: Alternatives, evidence: tuple[Evidence, ...]) -> PolicyValue:
+    """The policy of another model with what `ours` earns more, per decision, on the same decisions.
+
+    Either policy chooses as in `judge_policies`; the doubly robust estimate leans on the mean of what both expect. Its
+    `refused` says why there is no lead.
+    """
+    if len(ours.rows) == 0:
+        return PolicyValue(PLAN, ("no decision was seen by neither model",), 0.0, 1.0, 1.0, 0)
+    (best, expected), (other, others) = (_choice(study, each, evidence) for each in (ours, theirs))
+    level = study.params.planning.interval
+    first, second = policy_values(
+        _rewards(study, ours.rows), {PLAN: best, CHAMPION: other}, (expected + others) / 2, level
     )
+    return second if second.refused or second.lead is not None else replace(second, refused=first.refused)
+
+
+def _choice(study: Study, found: Alternatives, evidence: tuple[Evidence, ...]) -> tuple[Ints, Floats]:
+    """(n,) the action to take, and (n, n_actions) the EUR that every action is expected to bring."""
+    expected = found.response * found.margin_eur[:, None] - _cost(study)
     measured = np.array([each.verdict != "unmeasured" for each in evidence[1:]])
-    allowed = np.column_stack([np.ones(len(kept), dtype=bool), is_open & measured])
-    best = np.where(allowed, expected, -np.inf).argmax(axis=1)
-    policies = {PLAN: best, **fixed_policies(params, is_open)}
-    policies |= history_policies(params, study.source, spine, is_open)
-    return policy_values(log, policies, expected, params.planning.interval)
+    allowed = np.column_stack([np.ones(len(found.rows), dtype=bool), found.is_open & measured])
+    best: Ints = np.where(allowed, expected, -np.inf).argmax(axis=1)
+    return best, expected
 
 
-def _expected(study: Study, models: Models, rows: Ints) -> tuple[Floats, Floats]:
-    """Response to every action at the decisions `rows`, (n, n_actions), and the margin of one, (n,), EUR."""
-    n_actions = len(study.actions)
-    response, worth = np.empty((len(rows), n_actions)), np.empty(len(rows))
-    model = models.response.over(study.source.names)
-    step = max(1, _BLOCK_ROWS // n_actions)
-    for start in range(0, len(rows), step):
-        block = rows[start : start + step]
-        spine = with_each_action(spine_rows(study.decisions.spine, block), n_actions)
-        matrix = study.source.matrix(spine)
-        found = model.probability(matrix, threads=study.params.threads)
-        response[start : start + step] = found.reshape(-1, n_actions)
-        worth[start : start + step] = models.margin.expected(matrix[::n_actions])
-    return response, worth
+def _rewards(study: Study, rows: Ints) -> LoggedRewards:
+    decisions = study.decisions
+    action = decisions.spine.action[rows].astype(np.int64)
+    return LoggedRewards(
+        action=action,
+        customer=decisions.spine.customer[rows],
+        propensity=decisions.propensity[rows],
+        reward=decisions.margin_eur[rows] - _cost(study)[action],
+    )
+
+
+def _cost(study: Study) -> Floats:
+    """(n_actions,) EUR."""
+    return np.array([0.0, *(study.params.channels[name].unit_cost for name in study.params.outbound)])

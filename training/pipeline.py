@@ -27,6 +27,7 @@ from models.preference import FittedPreference
 from models.tables import mapped
 from training import fitting, judging
 from training.columns import select_columns
+from training.contest import Champion, Trained, champion_verdict
 from training.evaluation import Judged, base_rates, evaluate
 from training.findings import Findings, overlap_of
 from training.fitting import Models, fit_models, refit_models
@@ -36,22 +37,14 @@ from training.leaks import find_leaks
 from training.logistic import fit_logistic
 from training.policy_value import PolicyValue
 from training.profiling import with_profile
-from training.promotion import CHALLENGER, CHAMPION, Verdict, first_verdict, later_verdict
+from training.promotion import CHALLENGER, Verdict, first_verdict
 from training.propensities import weigh_log
 from training.report import TrainingReport
-from training.rows import ComputedTable, FeatureRows, RowSource, spine_rows
+from training.rows import FeatureRows, RowSource
 from training.splits import Split, customer_hashes, split_decisions
 from training.study import Part, Study, require_decisions, usable_rows
 
 ProfileName = Literal["quick", "default", "thorough"]
-
-
-@dataclass(frozen=True)
-class Champion:
-    """The model to beat and the columns that it reads, over the same decisions."""
-
-    bundle: Bundle
-    source: RowSource
 
 
 @dataclass(frozen=True)
@@ -235,7 +228,10 @@ def _judge(
     insight = gather_insight(study, models, first, parts[first], judged[first], curves)
     progress("judging", 3, 3)
     counts = {"learn": len(split.learn), "choose": len(split.choose)} | {name: len(each) for name, each in rows.items()}
-    verdict = _verdict(study, parts[first], judged[first], champion)
+    if champion is None:
+        verdict = first_verdict(judged[first], study.actions, study.params.training.calibration_bins)
+    else:
+        verdict = champion_verdict(Trained(study, parts[first], judged[first], considered, evidence), champion)
     return _Findings(counts, rates, judged, intervals, error, preferences, policies, insight, verdict)
 
 
@@ -249,27 +245,6 @@ def _held_out(models: Models, part: Part, judged: Judged) -> HeldOut:
         worth_eur=mapped(part.table, models.margin.expected),
         margin_eur=part.margin_eur,
     )
-
-
-def _verdict(study: Study, part: Part, judged: Judged, champion: Champion | None) -> Verdict:
-    bins = study.params.training.calibration_bins
-    if champion is None:
-        return first_verdict(judged, study.actions, bins)
-    window = champion.bundle.manifest.window
-    if champion.bundle.manifest.outbound != study.params.outbound:
-        return Verdict(False, ("the champion chooses among other channels; promote by hand if that is meant",))
-    if champion.bundle.manifest.objective_name != study.params.objective:
-        return Verdict(False, ("the champion serves another objective; promote by hand if that is meant",))
-    spine = spine_rows(study.decisions.spine, part.rows)
-    # The champion's judged model saw nothing from its own test days on, nor customers held out by the same seed.
-    unseen = spine.as_of_us >= window.judged_from_us
-    if window.seed == study.params.seed:
-        unseen |= study.split.held_out[spine.customer]
-    rows = np.flatnonzero(unseen)
-    theirs = mapped(ComputedTable(champion.source, spine_rows(spine, rows)), champion.bundle.judged_response)
-    predictors = {CHALLENGER: judged.predictors[CHALLENGER][rows], CHAMPION: theirs}
-    shared = Judged(judged.action[rows], judged.outcome[rows], predictors)
-    return later_verdict(shared, study.actions, bins, study.params.promotion)
 
 
 def _bundle(
@@ -296,8 +271,8 @@ def _bundle(
         judged_effects=models.response.learned.effects,
         intervals=findings.intervals,
         forecast_error=findings.forecast_error,
-        contact=_preference(study, final.contact, params.outbound),
-        engagement=_preference(study, final.engagement, tuple(params.channels)),
+        contact=_preference(study, final.contact, params.outbound, candidate=True),
+        engagement=_preference(study, final.engagement, tuple(params.channels), candidate=False),
         margin=final.margin,
         evidence=evidence,
         base_rates=tuple(findings.rates.tolist()),
@@ -317,10 +292,10 @@ def _bundle(
     return Bundle.assembled(manifest, texts, params.threads)
 
 
-def _preference(study: Study, head: FittedPreference, channels: tuple[str, ...]) -> Preference:
+def _preference(study: Study, head: FittedPreference, channels: tuple[str, ...], *, candidate: bool) -> Preference:
     return Preference(
         channels=tuple(channels[c] for c in head.classes),
-        columns=tuple(study.columns(candidate=False)),
+        columns=tuple(study.columns(candidate=candidate)),
         calibration=head.calibration,
         fixed=head.fixed,
     )

@@ -1,10 +1,14 @@
 """Looks for the parameters of the response model by log loss on later decisions; never sees the rows that judge.
 
-All trials share one binned Dataset. Trials are kept in SQLite, so that a killed search goes on where it stopped; one
-trial alone needs no search and takes the parameters that did well on simulated retailers.
+All trials share one binned Dataset. Trials are kept in SQLite, so that a killed search goes on where it stopped: the
+trial that ran is marked as failed once its heartbeat is old, and tried again. A trial is judged by its log loss and by
+what its splits cost whenever a customer is scored. One trial alone needs no search and takes the parameters that did
+well on simulated retailers.
 """
 
+import re
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,14 +24,22 @@ from models.tables import Rows
 Told = Callable[[float, float], None]
 """Told units done and in all."""
 
+_HEARTBEAT_S, _RETRIES = 10, 2
+_SPLITS = "splits"
+_LEAVES = re.compile(r"^num_leaves=(\d+)$", re.MULTILINE)
+
 
 @dataclass(frozen=True)
 class Tried:
-    """A trial of a search: its parameters, its loss where it chose, nats a decision, and whether it was given up."""
+    """A trial of a search: its parameters, its loss where it chose, nats a decision, and whether it was given up.
+
+    splits: of its trees, as many as scoring looks at; 0 where it was given up.
+    """
 
     parameters: dict[str, float]
     loss: float
     given_up: bool
+    splits: int = 0
 
 
 @dataclass(frozen=True)
@@ -48,7 +60,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Task:
-    """What to learn, and where to choose: tables with outcomes (n,), 0 or 1."""
+    """What to learn, and where to choose: tables with outcomes (n,), 0 or 1; nats that 1,000 splits must gain."""
 
     learn: Rows
     outcome: npt.NDArray[Any]
@@ -56,6 +68,7 @@ class Task:
     choose_outcome: npt.NDArray[Any]
     seed: int
     threads: int
+    nats_per_1000_splits: float = 0.0
 
 
 def search_recipe(task: Task, profile: Profile, storage: Path | None, study: str, told: Told) -> Found:
@@ -99,19 +112,7 @@ def _searched(
     """The best recipe of an Optuna study that goes on where an earlier one of the same name stopped."""
     import optuna
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    if storage is not None:
-        storage.parent.mkdir(parents=True, exist_ok=True)
-    study = optuna.create_study(
-        study_name=name,
-        storage=None if storage is None else f"sqlite:///{storage}",
-        load_if_exists=True,
-        sampler=optuna.samplers.TPESampler(seed=task.seed),
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=30, interval_steps=10),
-    )
-    if not study.trials:
-        default = Recipe(trees=profile.trees).model_dump(exclude={"trees"})
-        study.enqueue_trial(default)
+    study = _study(storage, name, task.seed, profile.trees)
     finished = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
     done = len(study.get_trials(deepcopy=False, states=finished))
     deadline = None if profile.timeout_minutes is None else time.monotonic() + 60 * profile.timeout_minutes
@@ -124,7 +125,7 @@ def _searched(
             if deadline is not None and time.monotonic() > deadline and trial.number > 0:
                 raise optuna.TrialPruned
 
-        _, _, loss = boost(
+        booster, trees, loss = boost(
             data,
             _suggested(trial, profile.trees),
             classes=1,
@@ -134,18 +135,70 @@ def _searched(
             after_tree=grown,
         )
         told(min(trial.number + 1, profile.trials), profile.trials + 1)
-        return loss
+        splits = _splits(booster, trees)
+        trial.set_user_attr(_SPLITS, splits)
+        return loss + task.nats_per_1000_splits * splits / 1_000
 
     if done < profile.trials:
         left = None if deadline is None else max(1.0, deadline - time.monotonic())
         study.optimize(objective, n_trials=profile.trials - done, timeout=left)
     pruned = optuna.trial.TrialState.PRUNED
     tried = tuple(
-        Tried(dict(each.params), min(each.intermediate_values.values()), each.state == pruned)
+        Tried(
+            dict(each.params),
+            min(each.intermediate_values.values()),
+            each.state == pruned,
+            each.user_attrs.get(_SPLITS, 0),
+        )
         for each in study.get_trials(deepcopy=False, states=finished)
         if each.intermediate_values
     )
+    if not any(not each.given_up for each in tried):
+        # Time ran out in every trial since a kill: what did well elsewhere is the best that is known.
+        return Recipe(trees=profile.trees), tried
     return Recipe(trees=profile.trees, **study.best_trial.params), tried
+
+
+def _study(storage: Path | None, name: str, seed: int, trees: int) -> Any:
+    """The study of this name; a new one begins with the usual recipe."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(
+        study_name=name,
+        storage=_kept(storage),
+        load_if_exists=True,
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=30, interval_steps=10),
+    )
+    # A search that goes on draws other parameters than those with which it began.
+    study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.trials))
+    if not study.trials:
+        default = Recipe(trees=trees).model_dump(exclude={"trees"})
+        study.enqueue_trial(default)
+    return study
+
+
+def _splits(booster: lgb.Booster, trees: int) -> int:
+    """How many splits the first `trees` trees have."""
+    return sum(int(leaves) - 1 for leaves in _LEAVES.findall(booster.model_to_string(num_iteration=trees)))
+
+
+def _kept(storage: Path | None) -> Any:
+    """Where Optuna keeps trials: the SQLite file, with a heartbeat; None keeps them in memory."""
+    if storage is None:
+        return None
+    from optuna.exceptions import ExperimentalWarning
+    from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
+
+    storage.parent.mkdir(parents=True, exist_ok=True)
+    with warnings.catch_warnings():
+        # Optuna calls its heartbeat experimental since version 2.8; the versions here are pinned.
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return RDBStorage(
+            f"sqlite:///{storage}",
+            heartbeat_interval=_HEARTBEAT_S,
+            heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(max_retry=_RETRIES),
+        )
 
 
 def _suggested(trial: Any, trees: int) -> Recipe:

@@ -1,17 +1,18 @@
 """Runs, models and aliases in MLflow; the only module that knows MLflow, and imports it only when it is called.
 
 The bundle is logged as plain files and registered from there: no model is pickled and no environment is inferred. The
-alias `champion` names the version that `score` uses, `challenger` the latest that did not replace it; tags of the
-registered model and its versions hold why.
+alias `champion` names the version that `score` uses, `challenger` the latest that did not replace it. Each change of
+champion is a tag of the registered model, `channelwise.history.0001` and so on: when, what, in place of which, and why.
 """
 
 import json
 import logging
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,6 +24,7 @@ from models.champion import point_to, pointer_file
 from training.card import card_text
 from training.card_page import card_page
 from training.pipeline import TrainingResult
+from training.provenance import TableUsed
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -31,6 +33,8 @@ FOLDER: Final = ".channelwise"
 EXPERIMENT: Final = "channelwise"
 CHAMPION, CHALLENGER = "champion", "challenger"
 _PREVIOUS: Final = "channelwise.previous"
+HISTORY: Final = "channelwise.history."
+UNEXPLAINED: Final = "by hand, without a reason given"
 CARD: Final = "card.html"
 _BUNDLE: Final = "bundle"
 _PREFIX: Final = "channelwise-"
@@ -58,10 +62,26 @@ def registered_name(objective: str) -> str:
     return f"{_PREFIX}{objective}"
 
 
-def track(result: TrainingResult, folder: Path, params: Params, profile: str, registry: str | None) -> Tracked:
+@dataclass(frozen=True)
+class Change:
+    """Why the champion changes, and when, UTC."""
+
+    reason: str
+    moment: datetime
+
+
+def track(
+    result: TrainingResult,
+    folder: Path,
+    params: Params,
+    profile: str,
+    registry: str | None,
+    tables: Sequence[TableUsed] = (),
+) -> Tracked:
     """Logs a training whose bundle lies in `folder`, registers it, and moves the alias that its verdict names.
 
-    The model card is put into the folder, and logged with the bundle and beside it.
+    The model card is put into the folder, and logged with the bundle and beside it; `tables`, the rows that taught it,
+    are the run's datasets.
 
     Raises:
         UsageError: the registry cannot be reached.
@@ -71,6 +91,7 @@ def track(result: TrainingResult, folder: Path, params: Params, profile: str, re
         run_id = run.info.run_id
         try:
             _log(client, run_id, result, folder, params, profile)
+            _log_tables(client, run_id, tables)
             version = _register(client, run_id, params.objective, result)
         except BaseException:
             client.set_terminated(run_id, "FAILED")
@@ -79,7 +100,8 @@ def track(result: TrainingResult, folder: Path, params: Params, profile: str, re
         name = registered_name(params.objective)
         alias = CHAMPION if result.verdict.promoted else CHALLENGER
         if alias == CHAMPION:
-            _crown(client, name, version, result.verdict.text)
+            moment = datetime.fromtimestamp(run.info.start_time / 1000, UTC)
+            _crown(client, name, version, Change(result.verdict.text, moment))
         else:
             client.set_registered_model_alias(name, CHALLENGER, str(version))
         card = f"{client.get_run(run_id).info.artifact_uri}/{CARD}".removeprefix("file://")
@@ -105,7 +127,7 @@ def champion_bundle(registry: str | None, objective: str, threads: int = 1) -> B
         return load_bundle(_downloaded(client, run_id), threads)
 
 
-def promote_version(registry: str | None, version: int | None, objective: str) -> str:
+def promote_version(registry: str | None, version: int | None, objective: str, change: Change) -> str:
     """Makes a version the champion, by hand; the latest challenger without a number. Returns what was done.
 
     Raises:
@@ -122,11 +144,11 @@ def promote_version(registry: str | None, version: int | None, objective: str) -
         former = _champion_version(client, name)
         if former == found:
             return f"{name} version {found} is the champion already"
-        _crown(client, name, found, "promoted by hand")
+        _crown(client, name, found, change)
         return f"{name} version {found} is the champion now" + (f"; before it was {former}" if former else "")
 
 
-def rollback_version(registry: str | None, objective: str) -> str:
+def rollback_version(registry: str | None, objective: str, change: Change) -> str:
     """Makes the champion before this one the champion again. Returns what was done.
 
     Raises:
@@ -143,19 +165,28 @@ def rollback_version(registry: str | None, objective: str) -> str:
         client.set_registered_model_alias(name, CHAMPION, str(back))
         _point(client, name, back)
         client.set_registered_model_tag(name, _PREVIOUS, json.dumps(before[:-1]))
-        client.set_model_version_tag(name, str(current), "channelwise.left", "rolled back by hand")
+        client.set_model_version_tag(name, str(current), "channelwise.left", change.reason)
+        _remember(client, name, change, f"rolled back to version {back} in place of {current}")
         return f"{name} version {back} is the champion again, in place of {current}"
 
 
-def _crown(client: "MlflowClient", name: str, version: int, reason: str) -> None:
+def _crown(client: "MlflowClient", name: str, version: int, change: Change) -> None:
     former = _champion_version(client, name)
     if former is not None:
         client.set_registered_model_tag(name, _PREVIOUS, json.dumps([*_previous(client, name), former]))
     client.set_registered_model_alias(name, CHAMPION, str(version))
-    client.set_model_version_tag(name, str(version), "channelwise.reason", reason)
+    client.set_model_version_tag(name, str(version), "channelwise.reason", change.reason)
+    _remember(client, name, change, f"promoted version {version}" + (f" in place of {former}" if former else ""))
     _point(client, name, version)
     if _aliased(client, name, CHALLENGER) == version:
         client.delete_registered_model_alias(name, CHALLENGER)
+
+
+def _remember(client: "MlflowClient", name: str, change: Change, what: str) -> None:
+    """One more line of the history, which nothing takes away."""
+    known = [tag for tag in client.get_registered_model(name).tags if tag.startswith(HISTORY)]
+    line = f"{change.moment:%Y-%m-%dT%H:%M:%SZ} {what}: {change.reason}"
+    client.set_registered_model_tag(name, f"{HISTORY}{len(known) + 1:04d}", line)
 
 
 def _point(client: "MlflowClient", name: str, version: int) -> None:
@@ -215,6 +246,26 @@ def _log(
     client.log_text(run_id, card_text(report), "card.txt")
     client.log_text(run_id, page, CARD)
     client.log_dict(run_id, report.as_json(), "report.json")
+
+
+def _log_tables(client: "MlflowClient", run_id: str, tables: Sequence[TableUsed]) -> None:
+    from mlflow.entities import Dataset, DatasetInput
+
+    if tables:
+        inputs = [
+            DatasetInput(
+                Dataset(
+                    name=each.name,
+                    digest=each.digest,
+                    source_type="local" if "://" not in each.source else "external",
+                    source=json.dumps({"uri": each.source}),
+                    schema=json.dumps(each.columns),
+                    profile=json.dumps({"num_rows": each.rows}),
+                )
+            )
+            for each in tables
+        ]
+        client.log_inputs(run_id, inputs)
 
 
 def _key(name: str) -> str:

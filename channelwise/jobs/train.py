@@ -17,6 +17,7 @@ from features.matrix import FeatureSet
 from features.sqlite_store import SqliteStore
 from models.bundle import Bundle
 from training.pipeline import ProfileName, TrainingResult, train
+from training.provenance import tables_used
 from training.tracking import FOLDER, Tracked, champion_bundle, track
 
 
@@ -53,6 +54,7 @@ def run_train(
     """
     intake = open_data(request.data, params, as_of=request.as_of, quarantine=request.quarantine, now=now)
     champion = champion_bundle(request.registry, params.objective, params.threads)
+    tables = tables_used(intake, intake.report.tables)
     with timeline_of(intake, params, progress, _codebook(request.data, champion, params)) as timeline:
         result = train(
             intake,
@@ -66,7 +68,7 @@ def run_train(
     with tempfile.TemporaryDirectory(prefix="channelwise-") as folder:
         bundle = Path(folder) / "bundle"
         result.bundle.save(bundle)
-        tracked = track(result, bundle, params, request.profile, request.registry)
+        tracked = track(result, bundle, params, request.profile, request.registry, tables)
     return TrainSummary(result, tracked, intake.report)
 
 

@@ -33,6 +33,10 @@ def train(
     data: DataPlace,
     as_of: AsOf = None,
     profile: Annotated[Profile, typer.Option("--profile", help="How much effort to spend.")] = Profile.DEFAULT,
+    minutes: Annotated[
+        float | None,
+        typer.Option("--minutes", metavar="M", help="How long the search may take. Default: the profile's."),
+    ] = None,
     registry: Registry = None,
     quarantine: Quarantine = DEFAULT_QUARANTINE,
     params: ParamsFiles = None,
@@ -46,7 +50,8 @@ def train(
     from channelwise.reports.check import warn_of_quarantine
     from training.card import card_text
 
-    settings = read_params(params, assignments)
+    timed = [] if minutes is None else [f"training.profiles.{profile.value}.timeout_minutes={minutes}"]
+    settings = read_params(params, [*(assignments or ()), *timed])
     with progress_bars() as progress:
         summary = run_train(
             TrainRequest(read_data(data), read_as_of(as_of), profile.value, registry, quarantine),

@@ -3,6 +3,8 @@
 import json
 import re
 from dataclasses import replace
+from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,16 +12,20 @@ import pytest
 from contract.errors import DataError, RefusedError, UsageError
 from contract.loading import load_params
 from models.bundle import CONTACT, ENGAGEMENT, RESPONSE, load_bundle
+from models.evidence import Evidence
 from models.leaves import customers_per_leaf
 from models.tables import Table
 from tests.adapters.synthetic_log import synthetic_log, true_response
 from training.card import card_text
 from training.card_page import card_page
+from training.contest import Champion
 from training.groups import Groups
-from training.pipeline import Champion, train_bundle
+from training.judging import Alternatives, judge_lead
+from training.pipeline import train_bundle
+from training.provenance import TableUsed
 from training.rows import spine_rows
 from training.splits import customer_hashes, split_decisions
-from training.tracking import champion_bundle, promote_version, rollback_version, track
+from training.tracking import HISTORY, Change, champion_bundle, promote_version, rollback_version, track
 
 PARAMS = load_params(
     [],
@@ -29,6 +35,9 @@ PARAMS = load_params(
         "training.min_rows_per_channel=100",
     ],
 )
+
+ON = Change("the new shop", datetime(2026, 11, 2, 8, tzinfo=UTC))
+BACK = Change("complaints", datetime(2026, 11, 3, 8, tzinfo=UTC))
 
 
 def _trained(params=PARAMS, logged=True, champion=None, profile="quick", storage=None, **sizes):
@@ -69,7 +78,7 @@ def test_ten_customers_stand_behind_every_leaf_of_every_head(trained):
     stepped = [channels.index(name) for name in manifest.engagement.channels]
     taught = {
         RESPONSE: (np.arange(len(decisions)), range(len(bundle.names))),
-        CONTACT: (np.flatnonzero(np.isin(decisions.answer_channel, answered)), manifest.contact.columns),
+        CONTACT: (np.flatnonzero(np.isin(decisions.spine.action - 1, answered)), manifest.contact.columns),
         ENGAGEMENT: (np.flatnonzero(np.isin(decisions.own_step_channel, stepped)), manifest.engagement.columns),
     }
     for name, (rows, columns) in taught.items():
@@ -226,7 +235,8 @@ def test_champion_challenger_promotion_and_rollback(trained, tmp_path):
     registry = f"sqlite:///{tmp_path}/reg/mlflow.db"
     assert champion_bundle(registry, "sell") is None
     result.bundle.save(tmp_path / "bundle")
-    first = track(result, tmp_path / "bundle", PARAMS, "quick", registry)
+    used = TableUsed("customers", "data/customers.parquet", 1_500, {"customer_id": "VARCHAR"}, "0" * 32)
+    first = track(result, tmp_path / "bundle", PARAMS, "quick", registry, [used])
     assert (first.version, first.alias) == (1, "champion")
     champion = champion_bundle(registry, "sell")
     assert champion is not None
@@ -236,18 +246,89 @@ def test_champion_challenger_promotion_and_rollback(trained, tmp_path):
     _, second = _trained(champion=Champion(champion, log))
     assert not second.verdict.promoted, "an equal model gains nothing"
     assert "log loss gains 0.00000" in second.verdict.text
+    assert "earns +0.00000 EUR a decision more" in second.verdict.text
     tracked = track(second, tmp_path / "bundle", PARAMS, "quick", registry)
     assert (tracked.version, tracked.alias) == (2, "challenger")
 
     with pytest.raises(RefusedError, match="nothing to go back to"):
-        rollback_version(registry, "sell")
-    assert "version 2 is the champion now; before it was 1" in promote_version(registry, None, "sell")
-    assert "already" in promote_version(registry, 2, "sell")
-    assert "version 1 is the champion again" in rollback_version(registry, "sell")
+        rollback_version(registry, "sell", BACK)
+    assert "version 2 is the champion now; before it was 1" in promote_version(registry, None, "sell", ON)
+    assert "already" in promote_version(registry, 2, "sell", ON)
+    assert "version 1 is the champion again" in rollback_version(registry, "sell", BACK)
     with pytest.raises(UsageError, match="no version 9; it has 1, 2"):
-        promote_version(registry, 9, "sell")
+        promote_version(registry, 9, "sell", ON)
     with pytest.raises(UsageError, match="no registry yet"):
-        promote_version(f"sqlite:///{tmp_path}/none.db", 1, "sell")
+        promote_version(f"sqlite:///{tmp_path}/none.db", 1, "sell", ON)
+    _shows_what_happened(registry, first.run_id, result)
+
+
+def _shows_what_happened(registry, run_id, result):
+    """The registry alone says what was done when and why, and what a model was made from."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=registry, registry_uri=registry)
+    name = "channelwise-sell"
+    tags = client.get_registered_model(name).tags
+    history = [value for tag, value in sorted(tags.items()) if tag.startswith(HISTORY)]
+    assert f"promoted version 1: {result.verdict.text}" in history[0]
+    assert history[1:] == [
+        "2026-11-02T08:00:00Z promoted version 2 in place of 1: the new shop",
+        "2026-11-03T08:00:00Z rolled back to version 1 in place of 2: complaints",
+    ]
+    assert client.get_model_version(name, "2").tags["channelwise.left"] == "complaints"
+    run = client.get_run(run_id)
+    assert run.inputs is not None
+    assert run.data.tags["verdict"] == result.verdict.text
+    assert run.data.tags["fingerprint.params"] == result.bundle.manifest.fingerprints["params"]
+    assert run.data.params["training.profiles.quick.trees"] == "200"
+    tables = run.inputs.to_dictionary()["dataset_inputs"]
+    assert [(each["dataset"]["name"], each["dataset"]["digest"]) for each in tables] == [("customers", "0" * 32)]
+    assert json.loads(tables[0]["dataset"]["profile"]) == {"num_rows": 1_500}
+    logged = {each.path for each in client.list_artifacts(run_id)}
+    assert {"bundle", "card.html", "card.txt", "report.json"} <= logged
+
+
+def test_a_policy_that_contacts_the_right_customers_leads_one_that_contacts_the_others():
+    evidence = _evidence()
+    for logged in (True, False):
+        log = synthetic_log(PARAMS, customers=6_000, logged=logged)
+        study = SimpleNamespace(decisions=log.decisions, params=PARAMS)
+        rows = np.arange(len(log.decisions))
+        taste = log.about[log.decisions.spine.customer, 2].astype(float)
+        n_actions = len(PARAMS.outbound) + 1
+        right, wrong = (
+            Alternatives(
+                rows,
+                np.column_stack([true_response(sign * taste, np.full(len(rows), a)) for a in range(n_actions)]),
+                np.full(len(rows), np.exp(2.0 + 0.8**2 / 2)),
+                np.ones((len(rows), n_actions - 1), bool),
+            )
+            for sign in (1, -1)
+        )
+        ahead, behind = judge_lead(study, right, wrong, evidence), judge_lead(study, wrong, right, evidence)
+        if not logged:
+            assert (ahead.lead, ahead.refused) == (None, ("no propensities are logged",))
+            continue
+        # The truth: each decision's better action by taste, less the other's, EUR.
+        helped = true_response(taste, np.ones(len(rows), int)) - true_response(taste, np.zeros(len(rows), int))
+        truth = float(np.mean(np.abs(helped)) * np.exp(2.0 + 0.8**2 / 2))
+        assert ahead.lead.lower < truth < ahead.lead.upper
+        assert ahead.lead.lower > 0
+        assert behind.lead.value == pytest.approx(-ahead.lead.value)
+
+
+def _evidence():
+    names = ("none", *PARAMS.outbound)
+    facts = {"verdict": "randomised", "reason": "r", "decisions": 1, "responses": 1, "overlap": 1.0}
+    return tuple(Evidence(action=name, **facts) for name in names)
+
+
+def test_without_policy_values_the_other_bounds_decide_and_the_verdict_says_so(trained):
+    log, result = trained
+    misled = replace(log, about=log.about * np.array([1, 1, -1], np.float32))
+    _, second = _trained(logged=False, champion=Champion(result.bundle, misled))
+    assert second.verdict.promoted
+    assert "policy values are not compared: no propensities are logged" in second.verdict.text
 
 
 def test_another_set_of_channels_does_not_replace_the_champion(trained):

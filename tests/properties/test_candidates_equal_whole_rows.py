@@ -61,7 +61,7 @@ def test_scores_of_the_halves_are_those_of_whole_rows(bundle):  # noqa: F811
     assert np.array_equal(joint.whole(shared, own), rows)
     assert np.array_equal(joint.whole(shared[:1], own[:actions]), rows[:actions])
     assert np.array_equal(joint.response(shared, own).ravel(), bundle.predict_response(rows))
-    assert np.array_equal(joint.contact(shared), bundle.contact_preference(rows[::actions]))
+    assert np.array_equal(joint.contact(shared, own), bundle.contact_preference(rows))
     assert np.array_equal(joint.engagement(shared), bundle.engagement_preference(rows[::actions]))
     assert np.array_equal(joint.worth(shared), bundle.expected_margin(rows[::actions]))
     assert np.array_equal(joint.stratum(shared), bundle.manifest.history.stratum(rows[::actions]))

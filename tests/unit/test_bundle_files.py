@@ -27,6 +27,7 @@ from models.intervals import History, Intervals
 from models.margin import fixed_margin
 
 PARAMS = load_params()
+CUSTOMERS = 40
 NAMES = ("taste", "action", "campaign_category")
 
 
@@ -57,21 +58,22 @@ def bundle() -> Bundle:
         response_calibration=Platt(slope=0.9, intercept=-0.1),
         intervals=Intervals(tau=deviations, own=deviations, shared=0.0),
         forecast_error=ForecastError(common=0.05, action=0.04, worth=0.03, spread=1.1),
-        contact=Preference(channels=outbound[:3], columns=(0,), calibration=Temperature(temperature=1.3)),
+        contact=Preference(channels=outbound[:3], columns=(0, 1, 2), calibration=Temperature(temperature=1.3)),
         engagement=Preference(channels=("web", "store"), columns=(0,), calibration=Unchanged(), fixed=(0.25, 0.75)),
         margin=fixed_margin(3.0),
         evidence=(Evidence(action="none", verdict="randomised", reason="r", decisions=1, responses=0, overlap=1.0),),
         base_rates=(0.1,) * (len(outbound) + 1),
         window=Window(start_us=0, end_us=1, judged_from_us=1, decisions=1, customers=1, seed=0),
     )
-    return Bundle.assembled(manifest, {RESPONSE: _text(1, 3), CONTACT: _text(3, 1), JUDGED: _text(1, 3)})
+    return Bundle.assembled(manifest, {RESPONSE: _text(1, 3), CONTACT: _text(1, 3), JUDGED: _text(1, 3)})
 
 
 @pytest.fixture
 def rows():
     random = np.random.default_rng(5)
-    matrix = random.normal(size=(300, 3)).astype(np.float32)
-    matrix[:, 1] = random.integers(0, len(PARAMS.outbound) + 1, 300)
+    actions = len(PARAMS.outbound) + 1
+    matrix = np.repeat(random.normal(size=(CUSTOMERS, 3)).astype(np.float32), actions, axis=0)
+    matrix[:, 1] = np.tile(np.arange(actions), CUSTOMERS)
     matrix[::9, 0] = np.nan
     return matrix
 
@@ -105,23 +107,26 @@ def test_saving_twice_gives_the_same_bytes_and_content_gives_the_version(bundle,
 
 def test_shares_sum_to_one_and_unseen_channels_have_none(bundle, rows):
     contact = bundle.contact_preference(rows)
-    assert contact.shape == (300, len(PARAMS.outbound))
+    assert contact.shape == (CUSTOMERS, len(PARAMS.outbound))
     assert np.allclose(contact.sum(axis=1), 1)
     assert (contact[:, 3:] == 0).all()
-    assert bundle.engagement_preference(rows).tolist() == [[0.25, 0.75]] * 300
+    assert bundle.engagement_preference(rows).tolist() == [[0.25, 0.75]] * len(rows)
     assert bundle.contact_preference(rows[:0]).shape == (0, len(PARAMS.outbound))
     assert bundle.predict_response(rows[:0]).shape == (0,)
 
 
-def test_the_preference_does_not_depend_on_the_action(bundle, rows):
-    other = rows.copy()
-    other[:, 1] = 0
-    assert np.array_equal(bundle.contact_preference(other), bundle.contact_preference(rows))
-    assert not np.array_equal(bundle.predict_response(other), bundle.predict_response(rows))
+def test_the_preference_shares_out_the_answers_to_every_channel(bundle, rows):
+    answer = np.asarray(lgb.Booster(model_str=bundle.texts[CONTACT]).predict(rows)).reshape(CUSTOMERS, -1)[:, 1:4]
+    shares = bundle.manifest.contact.calibration.apply(answer / answer.sum(axis=1, keepdims=True))
+    assert np.allclose(bundle.contact_preference(rows)[:, :3], shares)
+    fixed = Preference(channels=PARAMS.outbound[:2], columns=(), calibration=Unchanged(), fixed=(0.4, 0.6))
+    texts = {name: text for name, text in bundle.texts.items() if name != CONTACT}
+    without = Bundle.assembled(bundle.manifest.model_copy(update={"contact": fixed}), texts)
+    assert without.contact_preference(rows).tolist() == [[0.4, 0.6, *[0.0] * (len(PARAMS.outbound) - 2)]] * CUSTOMERS
 
 
 def test_rows_of_another_width_are_refused(bundle, rows):
-    with pytest.raises(ArtefactError, match=r"reads 3 columns, found a matrix of shape \(300, 2\)"):
+    with pytest.raises(ArtefactError, match=r"reads 3 columns, found a matrix of shape \(280, 2\)"):
         bundle.predict_response(rows[:, :2])
 
 

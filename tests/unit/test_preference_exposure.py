@@ -3,58 +3,56 @@
 import lightgbm as lgb
 import numpy as np
 
+from models.answers import Sends, fit_answers, refit_answers
 from models.boosting import Recipe
-from models.preference import Labelled, exposure_weights, fit_preference, refit_preference
+from models.preference import exposure_weights
 from models.tables import Table
+from models.trees import shares_of
 
-RECIPE = Recipe(trees=60, leaves=4, rows_per_leaf=50, learning_rate=0.15, feature_fraction=1.0)
+RECIPE = Recipe(trees=60, leaves=8, rows_per_leaf=50, learning_rate=0.15, feature_fraction=1.0)
+RATE = np.array([[0.3, 0.1, 0.2], [0.1, 0.3, 0.2]])
+"""Answers of two kinds of customers, who like opposite channels."""
 
 
-def _answers(seed: int, rows: int = 40_000):
-    """Two kinds of customers that like opposite channels; the sender mails nearly everybody by channel 0."""
+def _sends(seed: int, rows: int = 40_000) -> Sends:
+    """The sender favours channel 0, and most of all with those who do not like it."""
     random = np.random.default_rng(seed)
     kind = random.integers(0, 2, rows)
-    rate = np.where(kind[:, None] == 1, [0.1, 0.3, 0.2], [0.3, 0.1, 0.2])
-    sender = np.array([0.85, 0.05, 0.10])
-    sent = random.choice(3, rows, p=sender)
-    answered = random.random(rows) < rate[np.arange(rows), sent]
-    table = Table(kind[answered, None].astype(np.float32), ["kind"], [], np.flatnonzero(answered))
-    return table, sent[answered], sender[sent[answered]], rate / rate.sum(axis=1, keepdims=True), kind[answered]
+    chance = np.array([[0.80, 0.10, 0.10], [0.94, 0.03, 0.03]])
+    channel = (chance[kind].cumsum(axis=1) > random.random(rows)[:, None]).argmax(axis=1)
+    answered = random.random(rows) < RATE[kind, channel]
+    table = Table(np.column_stack([kind, channel]).astype(np.float32), ["kind", "action"], ["action"], np.arange(rows))
+    return Sends(table, channel, answered)
 
 
-def _fitted(weigh: bool):
-    parts = []
-    for seed in (0, 1):
-        table, label, propensity, _, _ = _answers(seed)
-        parts.append(Labelled(table, label, exposure_weights(propensity) if weigh else np.ones(len(label))))
-    return fit_preference(parts[0], parts[1], RECIPE, [0, 1, 2, 3], least=10, seed=0, threads=1), parts
+def _shares(fitted):
+    """(2, 3): what is said of either kind."""
+    rows = np.column_stack([np.repeat([0, 1], 3), np.tile([0, 1, 2], 2)])
+    return shares_of(np.asarray(lgb.Booster(model_str=fitted.text).predict(rows)).reshape(2, 3))
 
 
-def _error(fitted) -> float:
-    table, _, _, _, kind = _answers(2)
-    raw = np.asarray(lgb.Booster(model_str=fitted.text).predict(table.matrix))
-    truth = np.where(kind[:, None] == 1, [1, 3, 2], [3, 1, 2]) / 6
-    return float(np.abs(fitted.calibration.apply(raw) - truth).mean())
+def test_answers_by_channel_recover_the_truth_whoever_the_sender_favours():
+    fitted = fit_answers(_sends(0), _sends(1), RECIPE, [0, 1, 2, 3], least=10, seed=0, threads=1)
+    assert fitted.classes == (0, 1, 2), "a channel that nobody answered on is no class"
+    truth = RATE / RATE.sum(axis=1, keepdims=True)
+    assert np.abs(_shares(fitted) - truth).max() < 0.05
+    assert np.abs(_shares(refit_answers(fitted, _sends(2), RECIPE, least=10, seed=0, threads=1)) - truth).max() < 0.05
+    answered = _sends(0).channel[_sends(0).answered]
+    assert np.bincount(answered).argmax() == 0, "most answers come by the channel that the sender favours"
+    assert _shares(fitted)[1].argmax() == 1, "and yet it is not what the second kind prefers"
 
 
-def test_weights_by_propensity_recover_the_truth_and_equal_weights_do_not():
-    weighted, parts = _fitted(weigh=True)
-    assert weighted.classes == (0, 1, 2), "a channel that nobody answered on is no class"
-    assert _error(weighted) < 0.03
-    assert _error(_fitted(weigh=False)[0]) > 0.15
-    again = refit_preference(weighted, parts[0], RECIPE, least=10, seed=0, threads=1)
-    assert _error(again) < 0.03
-
-
-def test_with_hardly_any_answers_shares_are_fixed_and_sum_to_one():
-    table, label, propensity, _, _ = _answers(0, 300)
-    few = Labelled(table, label, exposure_weights(propensity))
-    fitted = fit_preference(few, few, RECIPE, [0, 1, 2, 3], least=5, seed=0, threads=1)
+def test_with_hardly_any_sends_shares_are_fixed_rates_and_sum_to_one():
+    few = _sends(0, 400)
+    fitted = fit_answers(few, few, RECIPE, [0, 1, 2, 3], least=2, seed=0, threads=1)
     assert fitted.text is None
     assert fitted.fixed is not None
     assert np.isclose(sum(fitted.fixed), 1)
+    rate = (np.bincount(few.channel[few.answered], minlength=3) / np.bincount(few.channel))[list(fitted.classes)]
+    assert np.allclose(fitted.fixed, rate / rate.sum(), atol=0.05)
     nobody = few.rows(np.array([], dtype=np.int64))
-    assert fit_preference(nobody, nobody, RECIPE, [0, 1, 2, 3], least=5, seed=0, threads=1).fixed == (0.25,) * 4
+    assert fit_answers(nobody, nobody, RECIPE, [0, 1, 2, 3], least=5, seed=0, threads=1).fixed == (0.25,) * 4
+    assert refit_answers(fitted, few, RECIPE, least=2, seed=0, threads=1) is fitted
 
 
 def test_exposure_weights_are_clipped_have_mean_one_and_leave_the_unknown_out():
