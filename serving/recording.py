@@ -101,7 +101,9 @@ def record_plan(plan: Path, propensities: Path, place: Path) -> Recorded:
 
 def _decisions(plan: Path, propensities: Path) -> str:
     """SQL of the contacts, and of the customers left alone in all campaigns who could have been contacted in one."""
-    columns = ", ".join(SCHEMAS[DECIDED].names)
+    # A sum of probabilities may exceed one by its rounding; what is unknown stays so.
+    rounded = "CASE WHEN propensity > 1 THEN 1 ELSE propensity END AS propensity"
+    columns = ", ".join(rounded if name == "propensity" else name for name in SCHEMAS[DECIDED].names)
     return f"""
         WITH planned AS (SELECT *, as_of AS decided_at FROM {plan_rows(plan, _PLAN)}),
         vector AS (

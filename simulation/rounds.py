@@ -209,7 +209,8 @@ def begin_rounds(
     config = retailer.config
     people, traits = draw_customers(config, retailer.mechanism, 0, config.customers)
     rng = np.random.default_rng(np.random.SeedSequence(config.seed, spawn_key=(4,)))
-    states = State(*(np.zeros((config.customers, *each.shape), each.dtype) for each in new_state()))
+    columns: list[Any] = [np.zeros((config.customers, *each.shape), each.dtype) for each in new_state()]
+    states = State(*columns)
     past = traits._replace(effect=traits.effect * np.array(before))
     log = _open_log(_ROOM * config.customers)
     _live_all(retailer.world, past, config.seed, states, log)
@@ -242,11 +243,13 @@ def _open_log(room: int) -> Log:
 
 
 def _copied(states: State) -> State:
-    return State(*(each.copy() for each in states))
+    columns: list[Any] = [each.copy() for each in states]
+    return State(*columns)
 
 
 def _joined(*logs: Log) -> Log:
     """The events of all, without spare room."""
     parts = [[column[: each.length[0]] for column in each[:-2]] for each in logs]
-    columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
-    return Log(*columns, length=np.array([len(columns[0])]), span=logs[0].span)
+    columns: list[Any] = [np.concatenate(column) for column in zip(*parts, strict=True)]
+    columns += [np.array([len(columns[0])]), logs[0].span]
+    return Log(*columns)

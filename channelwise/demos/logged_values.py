@@ -36,7 +36,8 @@ class LoggedValue:
     """EUR of margin that one policy brings the customers decided about, in all rounds.
 
     true_eur: by the truth; estimated_eur: from the log by inverse propensities, error_eur its standard deviation;
-    naive_eur: what those who got the policy's action had on average, for all; naive_error_eur: of that.
+    naive_eur: what those who got the policy's action had on average, times all; naive_expected_eur: the ratio of what
+    that can be expected to be, Σ_i p_i E[y_i | π_i] / Σ_i p_i, times all.
     """
 
     policy: str
@@ -45,7 +46,7 @@ class LoggedValue:
     estimated_eur: float
     error_eur: float
     naive_eur: float
-    naive_error_eur: float
+    naive_expected_eur: float
 
     @property
     def z(self) -> float:
@@ -53,9 +54,9 @@ class LoggedValue:
         return (self.estimated_eur - self.true_eur) / self.error_eur
 
     @property
-    def naive_z(self) -> float:
-        """The same of the naive mean."""
-        return (self.naive_eur - self.true_eur) / self.naive_error_eur
+    def naive_bias(self) -> float:
+        """By which share of the truth the naive mean is off when chance has averaged out."""
+        return self.naive_expected_eur / self.true_eur - 1.0
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,7 @@ def _value_of(logged: Logged, wanted: npt.NDArray[np.int64]) -> LoggedValue:
         estimated_eur=float((margin[taken] / logged.propensity[rows][taken]).sum()),
         error_eur=float(np.sqrt((square / chance[rows] - mean**2).sum())),
         naive_eur=float(among.mean() * len(rows)),
-        naive_error_eur=float(among.std() / np.sqrt(len(among)) * len(rows)),
+        naive_expected_eur=float(mean @ chance[rows] / max(chance[rows].sum(), 1e-12) * len(rows)),
     )
 
 
@@ -150,5 +151,5 @@ def _summed(policy: str, parts: Sequence[LoggedValue]) -> LoggedValue:
         estimated_eur=sum(each.estimated_eur for each in parts),
         error_eur=float(np.sqrt(sum(each.error_eur**2 for each in parts))),
         naive_eur=sum(each.naive_eur for each in parts),
-        naive_error_eur=float(np.sqrt(sum(each.naive_error_eur**2 for each in parts))),
+        naive_expected_eur=sum(each.naive_expected_eur for each in parts),
     )
