@@ -17,6 +17,7 @@ from typing import Final
 import duckdb
 
 from contract.checking import Bench, Outcome, check_table
+from contract.decided import take_decisions
 from contract.delivery import Place, opened
 from contract.errors import DataError, StorageError, UsageError
 from contract.params import Params, Table
@@ -96,6 +97,7 @@ def open_data(
         if report.as_of is None:
             raise UsageError("as-of: without the table interactions nothing tells the end of the data; give --as-of")
         session.fill_absent()
+        take_decisions(session.connection)
     except BaseException:
         session.connection.close()
         raise

@@ -70,6 +70,7 @@ class Tables(Section):
     consents: Table = Table()
     campaigns: Table = Table()
     propensities: Table = Table()
+    decided: Table = Table()
     audience: Table = Table()
 
 

@@ -23,6 +23,7 @@ from contract.tables import (
     CAMPAIGNS,
     CONSENTS,
     CUSTOMERS,
+    DECIDED,
     INTERACTIONS,
     PROPENSITIES,
     PURPOSES,
@@ -78,6 +79,7 @@ def rules_of(schema: Schema, reading: Reading, params: Params, moments: Moments,
         CONSENTS: lambda: _consents(params),
         CAMPAIGNS: _campaigns,
         PROPENSITIES: lambda: _propensities(params),
+        DECIDED: lambda: _decided(params),
         AUDIENCE: _audience,
     }
     rules += own[schema.name]() if schema.name in own else ()
@@ -192,6 +194,9 @@ def _unknown(schema: Schema, known: frozenset[str]) -> Iterator[Rule]:
         elif schema.name == AUDIENCE:
             yield _note(column, "unknown", predicate, "expected a customer of the table customers",
                         "they are scored as the population")  # fmt: skip
+        elif schema.name == DECIDED:
+            yield _note(column, "unknown", predicate, "expected a customer of the table customers",
+                        "decisions about them teach nothing")  # fmt: skip
         else:
             yield _quarantine(column, "unknown", predicate, "expected a customer of the table customers",
                               "add the customers, or check that both tables write the id alike", column)  # fmt: skip
@@ -205,13 +210,17 @@ def _interactions(params: Params) -> Iterator[Rule]:
                       f"only {HELD_OUT} may have none", "fill it at the source", "kind")  # fmt: skip
     yield _negative("value", "write a refund as the kind returned, with a positive value")
     yield _negative("cost", "mend the source")
-    yield _quarantine("propensity", "range", "propensity <= 0 OR propensity > 1", "expected one in (0, 1]",
-                      "give the probability of the action taken, or leave it empty", "propensity")  # fmt: skip
+    yield _propensity()
     inbound = [name for name, channel in params.channels.items() if not channel.outbound]
     if inbound:
         yield _note("channel", "not_outbound", f"kind = '{SENT}' AND channel IN ({listed(inbound)})",
                     "their channel is declared inbound", "declare it as both, or map the channel")  # fmt: skip
     yield from _unrecorded(params)
+
+
+def _propensity() -> Rule:
+    return _quarantine("propensity", "range", "propensity <= 0 OR propensity > 1", "expected one in (0, 1]",
+                       "give the probability of the action taken, or leave it empty", "propensity")  # fmt: skip
 
 
 def _unrecorded(params: Params) -> Iterator[Rule]:
@@ -243,6 +252,11 @@ def _propensities(params: Params) -> Iterator[Rule]:
     yield _undeclared(PROPENSITIES, "channel", params.channels, "add it under channels: in params.yaml or map it under")
     yield _quarantine("propensity", "range", "propensity < 0 OR propensity > 1", "expected one in [0, 1]",
                       "give each action's probability; zero where it could not be taken", "propensity")  # fmt: skip
+
+
+def _decided(params: Params) -> Iterator[Rule]:
+    yield _undeclared(DECIDED, "channel", params.channels, "add it under channels: in params.yaml or map it under")
+    yield _propensity()
 
 
 def _audience() -> Iterator[Rule]:

@@ -4,6 +4,7 @@ store.json            says that the folder is a store, and of which format
 base/NAME.parquet     accepted rows of the input tables, in the contract's own columns and words
 events.sqlite         view `interactions`: what was delivered since
 decisions.sqlite      tables `propensities` of decisions made here, and `erased`: SHA-256 of forgotten ids
+decided/NAME.parquet  what plans decided that were recorded here
 """
 
 # ruff: noqa: S608  names of ours; paths pass literal()
@@ -21,7 +22,7 @@ import pyarrow as pa
 from contract.params import Table
 from contract.report import Fault
 from contract.sources import FaultyTableError, Finder, Source, described, fatal, literal
-from contract.tables import CUSTOMERS, INTERACTIONS, PROPENSITIES, Schema
+from contract.tables import CUSTOMERS, DECIDED, INTERACTIONS, PROPENSITIES, Schema
 
 STORE: Final = "store.json"
 BASE: Final = "base"
@@ -64,6 +65,11 @@ def base_file(folder: Path, table: str) -> Path:
     return folder / BASE / f"{table}.parquet"
 
 
+def recorded_files(folder: Path) -> list[Path]:
+    """What plans decided that were recorded in a store or a folder of tables, one file a campaign and moment."""
+    return sorted((folder / DECIDED).glob("*.parquet"))
+
+
 @contextmanager
 def store_tables(connection: duckdb.DuckDBPyConnection, folder: Path) -> Iterator[Finder]:
     """Finds the tables of a store, as of one moment, without those who are to be forgotten.
@@ -98,6 +104,8 @@ def _parts(connection: duckdb.DuckDBPyConnection, folder: Path, schema: Schema) 
         names = ", ".join(_DELIVERED.names)
         _copy(connection, folder / EVENTS, f"SELECT {names} FROM interactions", "delivered_since", _DELIVERED)
         yield "(SELECT * REPLACE (CAST(occurred_at AS TIMESTAMPTZ) AS occurred_at) FROM intake.delivered_since)"
+    elif schema.name == DECIDED:
+        yield from (f"read_parquet({literal(str(file))})" for file in recorded_files(folder))
     elif schema.name == PROPENSITIES:
         names = ", ".join(_DECIDED.names)
         _copy(connection, folder / DECISIONS, f"SELECT {names} FROM propensities", "decided_here", _DECIDED)

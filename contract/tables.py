@@ -66,6 +66,7 @@ INTERACTIONS: Final = "interactions"
 CONSENTS: Final = "consents"
 CAMPAIGNS: Final = "campaigns"
 PROPENSITIES: Final = "propensities"
+DECIDED: Final = "decided"
 AUDIENCE: Final = "audience"
 
 PURPOSES: Final = ("contact", "profiling", "tracking")
@@ -143,6 +144,19 @@ _ALL = (
         key=("customer_id", "campaign_id", "channel"),
     ),
     Schema(
+        DECIDED,
+        (
+            _required("customer_id"),
+            _required("campaign_id"),
+            _required("decided_at", Type.TIME),
+            _required("channel", nullable=True),
+            Column("propensity", Type.NUMBER),
+            Column("role"),
+            Column("model_version"),
+        ),
+        key=("customer_id", "campaign_id", "decided_at", "channel"),
+    ),
+    Schema(
         AUDIENCE,
         (_required("customer_id"), Column("value", Type.NUMBER)),
         key=("customer_id",),
@@ -153,5 +167,5 @@ _ALL = (
 SCHEMAS: Final[Mapping[str, Schema]] = MappingProxyType({schema.name: schema for schema in _ALL})
 """Every table, in the order in which they are checked: what others refer to comes first."""
 
-DATA_TABLES: Final = (CUSTOMERS, CUSTOMER_HISTORY, CAMPAIGNS, INTERACTIONS, CONSENTS, PROPENSITIES)
+DATA_TABLES: Final = (CUSTOMERS, CUSTOMER_HISTORY, CAMPAIGNS, INTERACTIONS, CONSENTS, PROPENSITIES, DECIDED)
 """The tables of a data directory; the audience is given apart."""

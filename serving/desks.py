@@ -92,7 +92,7 @@ class CampaignDesk:
             channel,
             made.role,
             self._reason(offer, made.role, wanted, planned=made.planned),
-            {action: each for action, each in chance.items() if each > 0},
+            {action: min(each, 1.0) for action, each in chance.items() if each > 0},  # rounding may exceed one
         )
 
     def _reason(self, offer: Offer, role: str, wanted: str | None, *, planned: bool) -> str:

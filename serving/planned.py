@@ -6,7 +6,7 @@ as-of where there is none.
 
 # ruff: noqa: S608  the only text put into queries is a path and names of ours
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -65,13 +65,13 @@ def _read(connection: duckdb.DuckDBPyConnection, plan: Path, params: Params) -> 
         yield "is not there; `channelwise plan` writes it"
         return
     contacts = f"""(SELECT customer_id, channel, coalesce(campaign_id, '') AS campaign, as_of
-        FROM {_source(plan, _PLAN)} WHERE channel IS NOT NULL) AS contacts"""
+        FROM {plan_rows(plan, _PLAN)} WHERE channel IS NOT NULL) AS contacts"""
     moments = moments_beside(plan)
     timed = moments.exists()
     if timed:
         contacts += f"""
             FULL JOIN (SELECT customer_id, channel, coalesce(campaign_id, '') AS campaign, earliest_at, true AS timed
-                FROM {_source(moments, _MOMENTS)}) AS moments USING (customer_id, channel, campaign)"""
+                FROM {plan_rows(moments, _MOMENTS)}) AS moments USING (customer_id, channel, campaign)"""
     moment = "coalesce(earliest_at, as_of)" if timed else "as_of"
     connection.execute(f"""
         CREATE OR REPLACE TEMP TABLE reading_plan AS
@@ -95,7 +95,8 @@ def _read(connection: duckdb.DuckDBPyConnection, plan: Path, params: Params) -> 
     connection.execute("DROP TABLE reading_plan")
 
 
-def _source(path: Path, columns: dict[str, str]) -> str:
+def plan_rows(path: Path, columns: Mapping[str, str]) -> str:
+    """SQL of the rows of a file of a plan, Parquet or CSV, `columns` with their DuckDB types."""
     if path.suffix.lower() != ".csv":
         return f"read_parquet({literal(str(path))})"
     types = ", ".join(f"{literal(name)}: {literal(kind)}" for name, kind in columns.items())

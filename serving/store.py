@@ -18,7 +18,7 @@ from contract.intake import Intake
 from contract.params import Params
 from contract.progress import Progress, silent
 from contract.sources import literal, quoted
-from contract.stored import BASE, DECISIONS, EVENTS, FORMAT, STORE, base_file
+from contract.stored import BASE, DECISIONS, EVENTS, FORMAT, STORE, base_file, recorded_files
 from contract.tables import DATA_TABLES, INTERACTIONS, SCHEMAS, Type
 from features.events import Codebook
 from features.sqlite_store import SqliteStore
@@ -69,16 +69,17 @@ def renew_tables(folder: Path, intake: Intake) -> None:
 
 
 def remove_erased(folder: Path, log: DecisionLog) -> int:
-    """Rewrite the rows that the store began with, without those who are to be forgotten; how many rows went."""
+    """Rewrite the rows that the store began with and the plans recorded there, without those who are to be forgotten;
+    how many rows went.
+    """
     erased, removed = list(log.erased()), 0
     if not erased:
         return 0
     with duckdb.connect() as connection:
         connection.execute("CREATE TABLE erased AS SELECT unnest($1::VARCHAR[]) AS digest", [erased])
-        for table in DATA_TABLES:
-            path = base_file(folder, table)
-            if not path.exists() or SCHEMAS[table].column("customer_id") is None:
-                continue
+        of_customers = [name for name in DATA_TABLES if SCHEMAS[name].column("customer_id") is not None]
+        bases = [path for name in of_customers if (path := base_file(folder, name)).exists()]
+        for path in (*bases, *recorded_files(folder)):
             rows = f"FROM read_parquet({literal(str(path))}) WHERE sha256(customer_id)"
             ((found,),) = connection.execute(f"SELECT count(*) {rows} IN (FROM erased)").fetchall()
             if found:

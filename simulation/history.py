@@ -57,7 +57,7 @@ def simulate(world: World, traits: Traits, seed: int, state: State, log: Log, ou
     log.span[1] = world.end_s
     for i in range(len(traits.number)):
         seed_stream(state.stream, seed, traits.number[i], HISTORY)
-        _live(world, traits, state, log, i)
+        history_of(world, traits, state, log, i)
         look_ahead(world, traits, state, i, outlook)
 
 
@@ -73,7 +73,7 @@ def replay(
     for i in range(len(traits.number)):
         log.span[:] = 0
         seed_stream(now.stream, seed, traits.number[i], HISTORY)
-        _live(world, traits, now, log, i)
+        history_of(world, traits, now, log, i)
         log.span[0] = world.end_s
         log.span[1] = world.end_s + HORIZON_DAYS * DAY_S
         for r in range(counts.shape[1]):
@@ -96,11 +96,11 @@ def _count(world: World, log: Log, counts: Floats) -> None:
 
 
 @compiled
-def _live(world: World, traits: Traits, state: State, log: Log, i: int) -> None:
+def history_of(world: World, traits: Traits, state: State, log: Log, i: int) -> None:
     """One customer's history, from its first whole day."""
     reset(state)
     first = -((world.start_s - traits.active_from_s[i]) // DAY_S)
-    _days(world, traits, state, log, i, max(0, first), world.days)
+    days_of(world, traits, state, log, i, max(0, first), world.days)
 
 
 @compiled
@@ -117,11 +117,11 @@ def _live_on(world: World, traits: Traits, state: State, log: Log, i: int, actio
         state.counters[SEND] += 1
         note(log, i, world.end_s, SENT, send, 0, 1.0)
         contact(world, traits, state, log, i, world.days, world.end_s, action - 1, world.scored_campaign)
-    _days(world, traits, state, log, i, world.days, world.days + HORIZON_DAYS)
+    days_of(world, traits, state, log, i, world.days, world.days + HORIZON_DAYS)
 
 
 @compiled
-def _days(world: World, traits: Traits, state: State, log: Log, i: int, first: int, stop: int) -> None:
+def days_of(world: World, traits: Traits, state: State, log: Log, i: int, first: int, stop: int) -> None:
     """Days `first` to `stop`; most are quiet, and those must cost no call that takes the whole world along."""
     stream, calm, next_calm, season = state.stream, state.calm, state.next_calm, world.season
     bulk, mood, days, n_epochs = world.campaign_of_day, traits.mood[i], world.days, traits.mood.shape[1]

@@ -12,6 +12,7 @@ from simulation.world import CATEGORIES, OUTBOUND, STEP, Floats, Longs
 
 NEVER: Final = np.int64(2**62)
 MOOD_DAYS: Final = 28
+_MOOD_SD, _MOOD_KEEP = 0.45, 0.7
 TOLD_BY_DEMOGRAPHICS: Final = 0.50
 """Share of the variance of the latent tastes that goes with demographics."""
 
@@ -216,12 +217,23 @@ def epochs(days: int) -> int:
 
 def _mood(config: RetailerConfig, n: int, rng: np.random.Generator) -> Floats:
     """Slow ups and downs of intent, mean 1: a Gaussian chain per `MOOD_DAYS`, the last stretch holding the horizon."""
-    sd, keep = 0.45, 0.7
     chain = np.empty((n, epochs(config.days)))
-    chain[:, 0] = rng.normal(0.0, sd, n)
+    chain[:, 0] = rng.normal(0.0, _MOOD_SD, n)
     for i in range(1, chain.shape[1]):
-        chain[:, i] = keep * chain[:, i - 1] + np.sqrt(1.0 - keep**2) * rng.normal(0.0, sd, n)
-    return np.asarray(np.exp(chain - 0.5 * sd**2))
+        chain[:, i] = _next_mood(chain[:, i - 1], rng)
+    return np.asarray(np.exp(chain - 0.5 * _MOOD_SD**2))
+
+
+def _next_mood(chain: Floats, rng: np.random.Generator) -> Floats:
+    return np.asarray(_MOOD_KEEP * chain + np.sqrt(1.0 - _MOOD_KEEP**2) * rng.normal(0.0, _MOOD_SD, len(chain)))
+
+
+def later_moods(mood: Floats, stretches: int, rng: np.random.Generator) -> Floats:
+    """(n, epochs + stretches) the moods, and as many more as the same chain goes on to."""
+    chain = [np.log(mood[:, -1]) + 0.5 * _MOOD_SD**2]
+    for _ in range(stretches):
+        chain.append(_next_mood(chain[-1], rng))
+    return np.hstack([mood, np.exp(np.stack(chain[1:], axis=1) - 0.5 * _MOOD_SD**2)])
 
 
 def _granted_from(config: RetailerConfig, people: People, rng: np.random.Generator) -> Longs:

@@ -73,7 +73,7 @@ def judge(world: World, scores: Path, plan: Path, limits: Limits, params: Params
     budget and capacities; it needs no holdout and no exploration.
     """
     truth = read_truth(world.folder / "truth")
-    allowed = _eligible(scores, truth)
+    allowed = eligible(scores, truth)
     gain = np.where(allowed, truth.gain_eur[:, 1:], -np.inf)
     cost = truth.cost_eur[None, 1:]
     table, segment = limit_table(limits)
@@ -139,7 +139,7 @@ def _planned(plan: Path, truth: Truth) -> Actions:
     return chosen
 
 
-def _eligible(scores: Path, truth: Truth) -> Allowed:
+def eligible(scores: Path, truth: Truth) -> Allowed:
     """(n, k) whether the scores allow a contact, in the order of the truth."""
     table = pq.read_table(scores, columns=["customer_id", "channel", "eligible"])
     rows = np.searchsorted(truth.customer_ids, table["customer_id"].to_numpy(zero_copy_only=False).astype(object))

@@ -5,6 +5,7 @@ from channelwise.reports.eligibility import show_refusals
 from serving.forecast import Estimate, Outcome
 from serving.plan_files import PlanResult
 from serving.plan_report import PlanReport
+from serving.recording import Recorded
 
 MOST_REASONS = 5
 
@@ -27,6 +28,14 @@ def show_plan(result: PlanResult) -> None:
     say(f"Report: {result.report_file}\nPrices: {result.prices}")
     if result.page is not None:
         say(f"Page: {result.page} – open it in a browser: curve of the budget, comparison, intervals, glossary")
+
+
+def show_recorded(recorded: Recorded) -> None:
+    """Where the next training finds what was decided."""
+    say(
+        f"Recorded: {recorded.contacts:,} contacts and {recorded.withheld:,} decisions not to contact, in "
+        f"{', '.join(map(str, recorded.files))}"
+    )
 
 
 def _show_campaign(report: PlanReport) -> None:

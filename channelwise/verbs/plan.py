@@ -37,6 +37,14 @@ def plan(
     last_plan: Annotated[
         Path | None, typer.Option("--last-plan", metavar="FILE", help="An earlier plan; says who moved since, and why.")
     ] = None,
+    record: Annotated[
+        Path | None,
+        typer.Option(
+            "--record",
+            metavar="DIR",
+            help="The folder of tables, or the store, whose next training is to know what was decided here.",
+        ),
+    ] = None,
     params: ParamsFiles = None,
     assignments: Assignments = None,
 ) -> None:
@@ -44,15 +52,20 @@ def plan(
 
     Example: channelwise plan --scores scores.parquet --out plan.parquet --budget 500 --capacity phone=100
     """
-    from channelwise.reports.plan import show_plan
+    from channelwise.reports.plan import show_plan, show_recorded
     from channelwise.reports.plan_page import plan_page
     from serving.limits import limits_of
     from serving.plan import PlanOptions, Request, make_plan
+    from serving.recording import record_plan, require_recordable
 
     settings = read_params(params, assignments)
     capacities, minimums = read_limits("--capacity", capacity), read_limits("--minimum", minimum)
     limits = limits_of(settings, budget, capacities, minimums)
+    if record is not None:
+        require_recordable(record, settings)
     with progress_bars() as progress:
         request = Request(tuple(scores), groups, prices)
         result = make_plan(request, out, settings, limits, PlanOptions(progress, last_plan, plan_page))
     show_plan(result)
+    if record is not None:
+        show_recorded(record_plan(result.plan, result.propensities, record))

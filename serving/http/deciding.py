@@ -1,8 +1,9 @@
 """What `POST /v1/decisions` does: who gets which contact now, kept before it is answered; chooses nothing itself.
 
 The decision of a customer counts as a planned contact from the moment it is made, so two requests at the same time
-cannot both use the last contact that a window leaves. Who is held out is also an interaction, with its propensity, so
-that the next training knows.
+cannot both use the last contact that a window leaves. A decision not to contact somebody who could have been is also an
+interaction, with its propensity, so that the next training knows: held out or not, or those whom the plan leaves alone
+would count only where chance did so too.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +26,7 @@ from serving.http.routes import Call
 from serving.http.service import Service, microseconds, moment, pieces
 from serving.live import LiveModel, Person
 from serving.live_rules import Expected
-from serving.roles import HOLDOUT, ROLES
+from serving.roles import INELIGIBLE, ROLES
 
 NO_CONTACT: Final = "no_contact"
 UNMEASURED: Final = "its worth there is not measured"
@@ -138,7 +139,7 @@ class Deciding:
         """What follows from kept decisions; doing it twice changes nothing."""
         made_us, campaign = microseconds(answered.as_of), self.service.shop.campaign(answered.campaign_id)
         for each in answered.decisions:
-            if each.role == ROLES[HOLDOUT]:
+            if each.channel is None and each.role != ROLES[INELIGIBLE]:
                 self.service.keep(
                     Interaction(
                         each.customer_id,

@@ -10,12 +10,12 @@ from contract.errors import DataError, UsageError
 from contract.intake import check_data, open_audience, open_data
 from contract.loading import load_params
 from contract.report import Severity
-from tests.adapters.small_shop import shop_tables, write_shop
+from tests.adapters.small_shop import START, shop_tables, write_shop
 
 AS_OF = datetime(2026, 1, 12, tzinfo=UTC)
 STRICT = load_params()
 LENIENT = load_params(
-    assignments=["check.allow_quarantine=[customers, interactions, consents, campaigns, propensities]"]
+    assignments=["check.allow_quarantine=[customers, interactions, consents, campaigns, propensities, decided]"]
 )
 
 
@@ -54,6 +54,12 @@ def without(name, column=None):
 
 def emptied(name):
     return lambda tables: {**tables, name: tables[name].head(0)}
+
+
+def decided(**columns):
+    """A change of the shop: a table of what a plan decided, of one row."""
+    row = {"customer_id": "c000", "campaign_id": "NEW_YEAR", "decided_at": START, "channel": "email", "propensity": 0.5}
+    return lambda tables: {**tables, "decided": pd.DataFrame([row | columns])}
 
 
 def propensities(**columns):
@@ -148,6 +154,9 @@ FAULTS = [
         r"customer_id: 2 rows hold 'nobody'; .*table customers",
     ),
     (changed("consents", "customer_id", "nobody"), ASIDE, 1, r"^consents\.customer_id: 1 row holds 'nobody'"),
+    (decided(channel="fax"), FATAL, 1, r"^decided\.channel: 1 row holds 'fax'"),
+    (decided(propensity=0.0), ASIDE, 1, r"^decided\.propensity: 1 row holds '0\.0'; .*\(0, 1\]"),
+    (decided(customer_id="nobody"), NOTE, 1, r"^decided\.customer_id: 1 row holds 'nobody'"),
     (propensities(customer_id="nobody"), ASIDE, 1, r"^propensities\.customer_id: 1 row holds 'nobody'"),
     (changed("interactions", "value", -1.0), ASIDE, 1, r"^interactions\.value: 1 row holds '-1\.0'; .*returned"),
     (changed("interactions", "value", float("inf")), ASIDE, 1, r"^interactions\.value: 1 row holds 'inf'"),
