@@ -137,20 +137,20 @@ def single_ways(scorer: Scorer, rows: Rows) -> tuple[Way, Way, Way]:
     """All three models of one customer after another: ours, Booster.predict, and ours to the finished predictions."""
     joint, model, few = scorer.joint, scorer.bundle, range(SINGLE_CUSTOMERS)
     ours = [(rows.shared[i : i + 1], rows.own[i * rows.actions : (i + 1) * rows.actions]) for i in few]
-    columns = {name: list(getattr(model.manifest, name).columns) for name in ("contact", "engagement")}
+    steps = list(model.manifest.engagement.columns)
     theirs = []
     for i in few:
         whole = np.ascontiguousarray(rows.whole[i * rows.actions : (i + 1) * rows.actions])
-        heads = [np.ascontiguousarray(whole[:1, columns[name]]) for name in ("contact", "engagement")]
-        theirs.append((whole, *heads))
+        theirs.append((whole, whole, np.ascontiguousarray(whole[:1, steps])))
     names = (RESPONSE, CONTACT, ENGAGEMENT)
 
     def by_forest() -> None:
         for shared, own in ours:
+            assert joint._contact is not None
+            assert joint._engagement is not None
             joint._response.trees.raw(shared, own)
-            for head in (joint._contact, joint._engagement):
-                assert head is not None
-                head.raw(shared)
+            joint._contact.raw(shared, own)
+            joint._engagement.raw(shared)
 
     def by_boosters() -> None:
         for matrices in theirs:

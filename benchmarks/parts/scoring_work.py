@@ -53,7 +53,7 @@ def settings(threads: int = 1) -> Params:
 
 @dataclass(frozen=True)
 class Shape:
-    """How large the models of a bundle are: trees and leaves of the response, rounds and leaves of the preferences."""
+    """How large the models of a bundle are: trees and leaves of the response, rounds and leaves of the own steps."""
 
     trees: int
     leaves: int
@@ -65,6 +65,8 @@ SMALL = Shape(120, 15, 30, 7)
 """As the quick profile trains on 20,000 customers."""
 LARGE = Shape(400, 63, 60, 15)
 """As a long search over millions of decisions may find."""
+ANSWER_TREES, ANSWER_LEAVES = 120, 15
+"""Of the answers behind the contact preference, at most, in every profile."""
 
 
 @dataclass(frozen=True)
@@ -159,13 +161,12 @@ def _trained(work: Work, params: Params, shape: Shape) -> Bundle:
     taught = _taught(work, params)
     features, rows, score = taught.features, taught.rows, taught.score
     shared = [at for at, name in enumerate(features.names) if name not in features.candidate]
-    outbound, steps = params.outbound, tuple(params.channels)
-    answered = (taught.action - 1 + (score > 0.5)) % len(outbound)
+    steps = tuple(params.channels)
     stepped = np.digitize(score, np.quantile(score, np.arange(1, len(steps)) / len(steps)))
     every = range(len(features.names))
     texts = {
         RESPONSE: _fit(rows, score > 1, features, every, shape.trees, shape.leaves, 1),
-        CONTACT: _fit(rows, answered, features, shared, shape.rounds, shape.preference_leaves, len(outbound)),
+        CONTACT: _fit(rows, score > 0.5, features, every, ANSWER_TREES, ANSWER_LEAVES, 1),
         ENGAGEMENT: _fit(rows, stepped, features, shared, shape.rounds, shape.preference_leaves, len(steps)),
     }
     return Bundle.assembled(_manifest(params, features, shared), texts)
@@ -219,7 +220,7 @@ def _manifest(params: Params, features: FeatureSet, shared: Sequence[int]) -> Ma
         response_calibration=Platt(slope=0.9, intercept=-0.1),
         forecast_error=ForecastError(common=0.05, action=0.04, worth=0.03, spread=1.1),
         intervals=Intervals(tau=errors, own=errors, shared=0.1),
-        contact=Preference(channels=outbound, columns=tuple(shared), calibration=Unchanged()),
+        contact=Preference(channels=outbound, columns=tuple(range(len(features.names))), calibration=Unchanged()),
         engagement=Preference(channels=steps, columns=tuple(shared), calibration=Unchanged()),
         margin=fixed_margin(3.0),
         evidence=tuple(evidence),

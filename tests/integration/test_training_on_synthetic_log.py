@@ -5,6 +5,7 @@ import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -292,7 +293,7 @@ def test_a_policy_that_contacts_the_right_customers_leads_one_that_contacts_the_
     evidence = _evidence()
     for logged in (True, False):
         log = synthetic_log(PARAMS, customers=6_000, logged=logged)
-        study = SimpleNamespace(decisions=log.decisions, params=PARAMS)
+        study: Any = SimpleNamespace(decisions=log.decisions, params=PARAMS)
         rows = np.arange(len(log.decisions))
         taste = log.about[log.decisions.spine.customer, 2].astype(float)
         n_actions = len(PARAMS.outbound) + 1
@@ -312,6 +313,8 @@ def test_a_policy_that_contacts_the_right_customers_leads_one_that_contacts_the_
         # The truth: each decision's better action by taste, less the other's, EUR.
         helped = true_response(taste, np.ones(len(rows), int)) - true_response(taste, np.zeros(len(rows), int))
         truth = float(np.mean(np.abs(helped)) * np.exp(2.0 + 0.8**2 / 2))
+        assert ahead.lead is not None
+        assert behind.lead is not None
         assert ahead.lead.lower < truth < ahead.lead.upper
         assert ahead.lead.lower > 0
         assert behind.lead.value == pytest.approx(-ahead.lead.value)
@@ -319,8 +322,9 @@ def test_a_policy_that_contacts_the_right_customers_leads_one_that_contacts_the_
 
 def _evidence():
     names = ("none", *PARAMS.outbound)
-    facts = {"verdict": "randomised", "reason": "r", "decisions": 1, "responses": 1, "overlap": 1.0}
-    return tuple(Evidence(action=name, **facts) for name in names)
+    return tuple(
+        Evidence(action=name, verdict="randomised", reason="r", decisions=1, responses=1, overlap=1.0) for name in names
+    )
 
 
 def test_without_policy_values_the_other_bounds_decide_and_the_verdict_says_so(trained):
