@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from benchmarks.parts.hillstrom_tables import COST_EUR, write_hillstrom
 from contract.intake import open_data
 from contract.loading import load_params
 from features.spine import decision_spine
 from features.timeline import build_timeline
-from tests.adapters.hillstrom import COST_EUR, write_hillstrom
 from training.pipeline import train
 from training.policy_value import SNIPS
 

@@ -1,0 +1,86 @@
+"""Contact preference beside the truth of a simulated retailer: ours, last channel, most used, a plain multiclass.
+
+The question is the product's: of the channels open to a customer, which would bring the next answer, were all contacted
+alike. Customers with fewer than two open channels are not asked.
+"""
+
+from typing import Final
+
+import lightgbm as lgb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from benchmarks.parts.kept_results import Figures
+from benchmarks.parts.plain_learners import fold_of, plain_parameters
+from benchmarks.parts.retail_world import Floats, PlainRows, RetailWorld
+from channelwise.demos.rules import rule_strengths
+from features.matrix import ACTION, CAMPAIGN_CATEGORY
+from serving.scores import over_open_channels
+
+LAST, MOST_USED, MULTICLASS = "last channel", "most used", "plain multiclass"
+LEAST_PROBABILITY: Final = 1e-4
+"""Below it no channel is taken to be, so that a channel never seen costs a finite loss."""
+
+
+def judge_contact(world: RetailWorld, scores: pa.Table) -> Figures:
+    """Top-1 accuracy and log loss of the scores' preference."""
+    ids = scores["customer_id"].to_numpy(zero_copy_only=False).astype(object)
+    rows = np.searchsorted(world.truth.customer_ids, ids)
+    names = scores["channel"].to_pylist()
+    columns = np.array([world.truth.channels.index(name) for name in names])
+    shares = np.zeros(world.eligible.shape)
+    shares[rows, columns] = scores["preference"].to_numpy(zero_copy_only=False)
+    return quality(world, shares)
+
+
+def judge_plain(world: RetailWorld, learn: PlainRows) -> Figures:
+    """The same of the plain ways, by name."""
+    answers = _strengths(world, "most engaged")
+    last = _strengths(world, "last channel")
+    latest = (last > 0) & (last == last.max(axis=1, keepdims=True))
+    usual = answers.sum(axis=0) / answers.sum()
+    found = {LAST: _smoothed(latest.astype(np.float64), usual), MOST_USED: _smoothed(answers, usual)}
+    found[MULTICLASS] = _multiclass(world, learn)
+    return {name: quality(world, shares) for name, shares in found.items()}
+
+
+def quality(world: RetailWorld, shares: Floats) -> Figures:
+    """Of shares (n, k): how often the most preferred open channel is the true one, and nats an answer expected."""
+    asked = world.eligible.sum(axis=1) > 1
+    true = over_open_channels(world.truth.answer, world.eligible)[asked]
+    said = over_open_channels(np.maximum(shares, LEAST_PROBABILITY), world.eligible)[asked]
+    top = float((true.argmax(axis=1) == said.argmax(axis=1)).mean())
+    loss = -np.where(true > 0, true * np.log(np.maximum(said, LEAST_PROBABILITY)), 0.0).sum(axis=1)
+    return {"top1": top, "log_loss": float(loss.mean()), "customers": int(asked.sum())}
+
+
+def _strengths(world: RetailWorld, rule: str) -> Floats:
+    truth = world.truth
+    return rule_strengths(world.intake, world.params, rule, list(truth.customer_ids), truth.channels)
+
+
+def _smoothed(counts: Floats, usual: Floats) -> Floats:
+    """Shares of counts (n, k) to which everybody's shares (k,) are added as one more count."""
+    return (counts + usual) / (counts.sum(axis=1, keepdims=True) + 1.0)
+
+
+def _multiclass(world: RetailWorld, learn: PlainRows) -> Floats:
+    """LightGBM over the answered messages, by which channel they were answered; exposure is left as it is."""
+    rows = np.flatnonzero(learn.answer_channel >= 0)
+    own = [i for i, name in enumerate(learn.names) if name not in (ACTION, CAMPAIGN_CATEGORY)]
+    classes, label = np.unique(learn.answer_channel[rows], return_inverse=True)
+    watched: npt.NDArray[np.bool_] = fold_of(learn.customer[rows], world.params.seed) == 0
+    parameters = plain_parameters(world, "multiclass") | {"num_class": len(classes), "learning_rate": 0.1}
+    matrix = learn.matrix[np.ix_(rows, own)]
+    data = lgb.Dataset(matrix[~watched], label[~watched], params=parameters)
+    stop = data.create_valid(matrix[watched], label[watched])
+    model = lgb.train(parameters, data, 200, valid_sets=[stop], callbacks=[lgb.early_stopping(10, verbose=False)])
+    shares = np.zeros(world.eligible.shape)
+    shares[:, classes] = model.predict(world.scored.matrix[:, own])
+    return shares
+
+
+def judged_as() -> tuple[str, ...]:
+    """The names of the plain ways."""
+    return LAST, MOST_USED, MULTICLASS
