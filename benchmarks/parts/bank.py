@@ -16,7 +16,16 @@ from contract.progress import silent
 from training.pipeline import ProfileName, train
 
 SOURCES: Final = (
-    *("contract", "features", "models", "training", "serving", "channelwise/jobs", "channelwise/bank.py"),
+    *(
+        "params.yaml",
+        "contract",
+        "features",
+        "models",
+        "training",
+        "serving",
+        "channelwise/jobs",
+        "channelwise/bank.py",
+    ),
     *("channelwise/demos/bank.py", "benchmarks/parts/bank.py"),
 )
 

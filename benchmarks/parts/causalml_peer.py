@@ -9,6 +9,7 @@ import sys
 import warnings
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from causalml.inference.meta import BaseDRLearner
@@ -16,7 +17,14 @@ from lightgbm import LGBMClassifier, LGBMRegressor
 from sklearn.model_selection import GroupKFold, cross_val_predict
 
 FOLDS, LEAST_PROPENSITY = 3, 0.01
-SHAPE = {"n_estimators": 100, "num_leaves": 15, "learning_rate": 0.05, "max_bin": 63, "n_jobs": 2, "verbosity": -1}
+SHAPE: dict[str, Any] = {
+    "n_estimators": 100,
+    "num_leaves": 15,
+    "learning_rate": 0.05,
+    "max_bin": 63,
+    "n_jobs": 2,
+    "verbosity": -1,
+}
 
 
 def pairwise(shares: np.ndarray) -> dict[int, np.ndarray]:

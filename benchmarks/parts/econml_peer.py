@@ -9,13 +9,21 @@ import sys
 import warnings
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from econml.dr import DRLearner
 from lightgbm import LGBMClassifier, LGBMRegressor
 
 FOLDS, LEAST_PROPENSITY = 3, 0.01
-SHAPE = {"n_estimators": 100, "num_leaves": 15, "learning_rate": 0.05, "max_bin": 63, "n_jobs": 2, "verbosity": -1}
+SHAPE: dict[str, Any] = {
+    "n_estimators": 100,
+    "num_leaves": 15,
+    "learning_rate": 0.05,
+    "max_bin": 63,
+    "n_jobs": 2,
+    "verbosity": -1,
+}
 
 
 def main(folder: Path) -> None:

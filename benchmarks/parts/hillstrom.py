@@ -6,6 +6,7 @@ many splits. The splits share customers, so that their means are no independent 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,7 +31,7 @@ OUTCOMES: Final = {"visit": "visit", "spend": "buy"}
 """What is counted, and the objective whose policy is judged by it."""
 
 SOURCES: Final = (
-    *("contract", "features", "models", "training", "serving", "channelwise/jobs"),
+    *("params.yaml", "contract", "features", "models", "training", "serving", "channelwise/jobs"),
     *(f"benchmarks/parts/{name}.py" for name in ("hillstrom", "hillstrom_tables", "hillstrom_policy", "dr_learners")),
 )
 
@@ -79,7 +80,7 @@ def read_experiment(source: Path) -> Experiment:
     arms = {"No E-Mail": NONE, **{name: at for at, name in enumerate([a for a in ARMS if ARMS[a]], start=1)}}
     return Experiment(
         columns=np.column_stack(coded).astype(np.float32),
-        arm=rows["segment"].map(arms).to_numpy(np.int64),
+        arm=np.asarray(rows["segment"].map(arms), dtype=np.int64),
         visit=rows["visit"].to_numpy(np.float64),
         conversion=rows["conversion"].to_numpy(np.float64),
         spend=rows["spend"].to_numpy(np.float64),
@@ -173,7 +174,7 @@ def judge_hillstrom(
         for split in range(splits):
             asked = SplitAsked(source, split, outcome, profile, kept, threads)
             name = f"hillstrom-{profile}-{outcome}-{split}"
-            found.setdefault(outcome, []).append(kept.found(name, SOURCES, lambda asked=asked: judge_split(asked)))
+            found.setdefault(outcome, []).append(kept.found(name, SOURCES, partial(judge_split, asked)))
             print(f"  hillstrom {outcome} {split}: ours {found[outcome][-1][OURS]['value'][0]:.4f}", flush=True)
     return {outcome: _means(each) for outcome, each in found.items()}
 

@@ -49,4 +49,4 @@ def our_actions(
         )
     channels = [channel for channel in ARMS.values() if channel is not None]
     gains = worth.reindex(index=customers[~teaches], columns=channels).fillna(-np.inf).to_numpy()
-    return np.column_stack([np.zeros(len(gains)), gains]).argmax(axis=1).astype(np.int64)
+    return np.asarray(np.column_stack([np.zeros(len(gains)), gains]).argmax(axis=1), dtype=np.int64)

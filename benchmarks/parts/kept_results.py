@@ -49,10 +49,13 @@ class KeptResults:
 
 @cache
 def source_digest(sources: tuple[str, ...]) -> str:
-    """A digest of the text of folders and files of this project, and of its parameters."""
-    digest = hashlib.sha256((ROOT / "params.yaml").read_bytes())
+    """A digest of the text of folders and files of this project."""
+    digest = hashlib.sha256()
     for source in sources:
         place = ROOT / source
-        for path in [place] if place.is_file() else sorted(place.rglob("*.py")):
+        paths = [place] if place.is_file() else sorted(place.rglob("*.py"))
+        if not paths:
+            raise SystemExit(f"{source}: is no file or folder of code of this project")
+        for path in paths:
             digest.update(path.relative_to(ROOT).as_posix().encode() + path.read_bytes())
     return digest.hexdigest()[:16]

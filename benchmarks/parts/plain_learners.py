@@ -13,10 +13,11 @@ from benchmarks.parts.retail_world import Floats, Ints, Matrix, PlainRows, Retai
 from features.matrix import ACTION
 
 FOLDS: Final = 5
-MOST_TREES, PATIENCE = 500, 20
+MOST_TREES, PATIENCE = 400, 20
 
 _PARAMETERS: Final[dict[str, Any]] = {
-    "learning_rate": 0.05,
+    "learning_rate": 0.1,
+    "max_bin": 63,
     "num_leaves": 15,
     "min_data_in_leaf": 100,
     "lambda_l2": 1.0,
@@ -102,7 +103,7 @@ def taught_by_truth(world: RetailWorld) -> Floats:
     scored, truth = world.scored, world.truth.gain_eur[:, 1:]
     fold = fold_of(scored.customer, world.params.seed)
     found = np.empty_like(truth)
-    settings = plain_parameters(world, "regression") | {"min_data_in_leaf": 20}
+    settings = plain_parameters(world, "regression") | {"min_data_in_leaf": 20, "learning_rate": 0.05}
     for held in range(FOLDS):
         learned = fold != held
         watched = (fold == (held + 1) % FOLDS)[learned]

@@ -62,13 +62,13 @@ def _strengths(world: RetailWorld, rule: str) -> Floats:
 
 def _smoothed(counts: Floats, usual: Floats) -> Floats:
     """Shares of counts (n, k) to which everybody's shares (k,) are added as one more count."""
-    return (counts + usual) / (counts.sum(axis=1, keepdims=True) + 1.0)
+    return np.asarray((counts + usual) / (counts.sum(axis=1, keepdims=True) + 1.0))
 
 
 def _multiclass(world: RetailWorld, learn: PlainRows) -> Floats:
     """LightGBM over the answered messages, by which channel they were answered; exposure is left as it is."""
     rows = np.flatnonzero(learn.answer_channel >= 0)
-    own = [i for i, name in enumerate(learn.names) if name not in (ACTION, CAMPAIGN_CATEGORY)]
+    own = np.array([i for i, name in enumerate(learn.names) if name not in (ACTION, CAMPAIGN_CATEGORY)])
     classes, label = np.unique(learn.answer_channel[rows], return_inverse=True)
     watched: npt.NDArray[np.bool_] = fold_of(learn.customer[rows], world.params.seed) == 0
     parameters = plain_parameters(world, "multiclass") | {"num_class": len(classes), "learning_rate": 0.1}

@@ -34,6 +34,7 @@ from serving.limits import Limits
 from simulation.config import RetailerConfig
 from simulation.retailer import write_retailer
 from simulation.truth import Truth, read_truth
+from training.pipeline import ProfileName
 from training.rows import FeatureRows, spine_rows
 from training.splits import customer_hashes as sampling_hashes
 from training.splits import sample_customers
@@ -52,8 +53,23 @@ WORLDS: Final[dict[str, dict[str, Any]]] = {
 }
 """What differs from the simulation's defaults in each kind of world."""
 
-SOURCES: Final = ("simulation", "features", "contract", "serving/allocation.py", "benchmarks/parts/retail_world.py")
-"""What the world and every way of choosing in it depend on."""
+SOURCES: Final = (
+    *("simulation", "features", "serving/allocation.py", "training/splits.py", "training/study.py"),
+    *("channelwise/demos", "benchmarks/parts/retail_world.py"),
+)
+"""What the world and every way of choosing in it depend on, beside `settings_of`."""
+
+_SETTINGS: Final = {
+    "objective",
+    "objectives",
+    "channels",
+    "kinds",
+    "tables",
+    "answers",
+    "features",
+    "eligibility",
+    "seed",
+}
 
 _PLAIN = (g.Count, g.Recency, g.Tenure, g.First, g.Sum, g.Mean, g.LastValue)
 
@@ -79,7 +95,11 @@ class PlainRows:
 
 @dataclass(frozen=True, eq=False)
 class RetailWorld:
-    """A retailer on disk, opened: eligible (n, k) by the product's rules, in the order of the truth."""
+    """A retailer on disk, opened.
+
+    eligible: (n, k) by the product's rules, in the order of the truth; learned_from, by profile, and responses, by
+    learner, are filled as they are asked for.
+    """
 
     folder: Path
     config: RetailerConfig
@@ -91,6 +111,7 @@ class RetailWorld:
     limits: Limits
     eligible: npt.NDArray[np.bool_]
     learned_from: dict[str, PlainRows] = field(default_factory=dict)
+    responses: dict[str, Floats] = field(default_factory=dict)
 
     @cached_property
     def decisions(self) -> Decisions:
@@ -102,14 +123,14 @@ class RetailWorld:
         """All columns that the product has."""
         return learn_features(self.intake, self.timeline, self.params)
 
-    def learning_decisions(self, profile: str) -> Ints:
+    def learning_decisions(self, profile: ProfileName) -> Ints:
         """The decisions from which a training of this profile makes its last fit."""
         decisions, params = self.decisions, self.params
         hashes = sampling_hashes(self.timeline.customer_ids, params.seed)
         rows = np.flatnonzero(usable_rows(decisions, params))
         return sample_customers(rows, decisions.spine.customer, hashes, params.training.profiles[profile].max_decisions)
 
-    def learning(self, profile: str) -> PlainRows:
+    def learning(self, profile: ProfileName) -> PlainRows:
         """Those decisions with plain columns; made once."""
         if profile not in self.learned_from:
             rows = self.learning_decisions(profile)
@@ -174,6 +195,11 @@ def plain_columns(features: FeatureSet) -> tuple[str, ...]:
     """
     swept = (each.name for each in features.features if isinstance(each, _PLAIN) and not each.candidate)
     return (*swept, *features.demographic.names, ACTION, CAMPAIGN_CATEGORY)
+
+
+def settings_of(params: Params) -> str:
+    """The parameters on which the world and plain work in it depend, as text."""
+    return params.model_dump_json(include=_SETTINGS)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 Every way of choosing is held to the same limits and the same eligibility, and learns from the same decisions.
 """
 
+import hashlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -15,7 +16,7 @@ from benchmarks.parts.coverage import interval_coverage
 from benchmarks.parts.kept_results import Figures, KeptResults
 from benchmarks.parts.our_plan import our_plan
 from benchmarks.parts.preferences import judge_contact, judge_plain
-from benchmarks.parts.retail_world import SOURCES, Actions, Floats, PlainRows, RetailWorld, opened
+from benchmarks.parts.retail_world import SOURCES, Actions, Floats, PlainRows, RetailWorld, opened, settings_of
 from channelwise.demos.rules import fill, rule_strengths
 from contract.params import Params
 from training.pipeline import ProfileName
@@ -23,9 +24,12 @@ from training.pipeline import ProfileName
 OURS, REFERENCE = "ours", "reference"
 S_LEARNER, T_LEARNER, RESPONSE = "S-learner", "T-learner", "response argmax"
 MOST_CLICKED, MOST_ENGAGED = "most clicked", "most engaged"
-PLAIN_SOURCES: Final = (*SOURCES, "channelwise/demos", "benchmarks/parts/plain_learners.py")
+PLAIN_SOURCES: Final = (*SOURCES, "benchmarks/parts/plain_learners.py")
 PREFERENCE_SOURCES: Final = (*PLAIN_SOURCES, "benchmarks/parts/preferences.py")
-OUR_SOURCES: Final = (*PREFERENCE_SOURCES, "models", "training", "serving", "benchmarks/parts/our_plan.py")
+OUR_SOURCES: Final = (
+    *PREFERENCE_SOURCES,
+    *("params.yaml", "contract", "models", "training", "serving", "benchmarks/parts/our_plan.py"),
+)
 PLAIN_PREFERENCES: Final = "plain preferences"
 
 
@@ -55,7 +59,9 @@ def judge_worlds(asked: Asked, findings: Mapping[str, Finding]) -> dict[str, lis
 
 
 def _judge_world(asked: Asked, findings: Mapping[str, Finding], kind: str, seed: int) -> Figures:
-    names = {who: f"{kind}-{asked.customers}-{seed}-{asked.profile}-{who.replace(' ', '_')}" for who in findings}
+    settings = hashlib.sha256(settings_of(asked.params).encode()).hexdigest()[:8]
+    place = f"{kind}-{asked.customers}-{seed}-{asked.profile}-{asked.params.threads}-{settings}"
+    names = {who: f"{place}-{who.replace(' ', '_')}" for who in findings}
     found = {who: asked.kept.find(names[who], each.sources) for who, each in findings.items()}
     missing = [who for who, figures in found.items() if figures is None]
     if missing:
@@ -111,8 +117,10 @@ def _by_learner(
     gains: Callable[[RetailWorld, PlainRows, Floats], Floats],
 ) -> Finding:
     def find(world: RetailWorld, asked: Asked) -> Figures:
-        learn = world.learning(asked.profile)
-        return figures_of(world, world.allocated(gains(world, learn, responses(world, learn))))
+        learn, name = world.learning(asked.profile), responses.__name__
+        if name not in world.responses:
+            world.responses[name] = responses(world, learn)
+        return figures_of(world, world.allocated(gains(world, learn, world.responses[name])))
 
     return Finding(find, PLAIN_SOURCES)
 
