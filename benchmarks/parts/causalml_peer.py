@@ -25,6 +25,8 @@ SHAPE: dict[str, Any] = {
     "n_jobs": 2,
     "verbosity": -1,
 }
+SENDER: dict[str, Any] = {"n_estimators": 30, "learning_rate": 0.1, "min_child_samples": 200}
+"""It has a tree per action and round, and so fewer rounds."""
 
 
 def pairwise(shares: np.ndarray) -> dict[int, np.ndarray]:
@@ -38,7 +40,7 @@ def main(folder: Path) -> None:
         matrix, action, response = rows["matrix"], rows["action"], rows["response"]
         customer, scored = rows["customer"], rows["scored"]
     shared = {**SHAPE, "colsample_bytree": 0.5, "random_state": 0}
-    sender = LGBMClassifier(**shared, min_child_samples=200)
+    sender = LGBMClassifier(**{**shared, **SENDER})
     folds = GroupKFold(FOLDS)
     shares = cross_val_predict(sender, matrix, action, groups=customer, cv=folds, method="predict_proba")
     outcome = LGBMRegressor(**shared, min_child_samples=100)

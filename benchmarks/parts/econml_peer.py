@@ -24,6 +24,8 @@ SHAPE: dict[str, Any] = {
     "n_jobs": 2,
     "verbosity": -1,
 }
+SENDER: dict[str, Any] = {"n_estimators": 30, "learning_rate": 0.1, "min_child_samples": 200}
+"""It has a tree per action and round, and so fewer rounds."""
 
 
 def main(folder: Path) -> None:
@@ -32,7 +34,7 @@ def main(folder: Path) -> None:
         customer, scored = rows["customer"], rows["scored"]
     shared = {**SHAPE, "colsample_bytree": 0.5, "random_state": 0}
     learner = DRLearner(
-        model_propensity=LGBMClassifier(**shared, min_child_samples=200),
+        model_propensity=LGBMClassifier(**{**shared, **SENDER}),
         model_regression=LGBMClassifier(**shared, min_child_samples=100),
         model_final=LGBMRegressor(**shared, min_child_samples=1000),
         discrete_outcome=True,

@@ -60,13 +60,13 @@ class Experiment:
 
 @dataclass(frozen=True)
 class SplitAsked:
-    """One split: its number, the outcome, how hard a training tries, where findings and environments lie."""
+    """One split: its number, the outcome, how hard a training tries, and the interpreters of peers by name."""
 
     source: Path
     split: int
     outcome: str
     profile: ProfileName
-    kept: KeptResults
+    peers: dict[str, Path]
     threads: int
 
 
@@ -136,13 +136,8 @@ def _policies(asked: SplitAsked, experiment: Experiment, teaches: Any) -> tuple[
     policies[OURS] = our_actions(asked.source, OUTCOMES[asked.outcome], teaches, asked.profile, asked.threads)
     policies[S_LEARNER] = single.argmax(axis=1)
     policies[T_LEARNER] = _t_responses(rows, asked).argmax(axis=1)
-    for name in PACKAGES:
-        try:
-            python = environment(asked.kept.folder / name, PACKAGES[name])
-            uplift, _ = peer_uplift(python, f"{name}_peer.py", rows)
-        except PeerMissing as error:
-            print(f"  {name} is left out: {error}", flush=True)
-            continue
+    for name, python in asked.peers.items():
+        uplift, _ = peer_uplift(python, f"{name}_peer.py", rows)
         policies[f"{name} DR learner"] = np.column_stack([np.zeros(len(held)), uplift]).argmax(axis=1)
     return policies, single * worth
 
@@ -170,13 +165,24 @@ def judge_hillstrom(
 ) -> dict[str, Figures]:
     """By outcome and policy: the means over splits of what `judge_split` finds."""
     found: dict[str, list[Figures]] = {}
+    peers = _peers(kept.folder)
     for outcome in OUTCOMES:
         for split in range(splits):
-            asked = SplitAsked(source, split, outcome, profile, kept, threads)
-            name = f"hillstrom-{profile}-{outcome}-{split}"
+            asked = SplitAsked(source, split, outcome, profile, peers, threads)
+            name = "-".join(["hillstrom", profile, outcome, str(split), *peers])
             found.setdefault(outcome, []).append(kept.found(name, SOURCES, partial(judge_split, asked)))
             print(f"  hillstrom {outcome} {split}: ours {found[outcome][-1][OURS]['value'][0]:.4f}", flush=True)
     return {outcome: _means(each) for outcome, each in found.items()}
+
+
+def _peers(folder: Path) -> dict[str, Path]:
+    found = {}
+    for name, packages in PACKAGES.items():
+        try:
+            found[name] = environment(folder / name, packages)
+        except PeerMissing as error:
+            print(f"  {name} is left out: {error}", flush=True)
+    return found
 
 
 def _means(splits: list[Figures]) -> Figures:

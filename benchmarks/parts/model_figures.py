@@ -92,7 +92,7 @@ def preference_summary(found: Found) -> Figures:
             name: {what: mean_of(seeds, *path, what) for what in ("top1", "log_loss")}
             for name, path in {**ours, **rivals}.items()
         }
-    figures: Figures = {"preferences": summary}
+    figures: Figures = {"preferences": summary} if any(summary.values()) else {}
     main = summary.get(MAIN, {})
     if w.OURS in main and len(main) > 1:
         best = max((name for name in main if name != w.OURS), key=lambda name: main[name]["top1"])

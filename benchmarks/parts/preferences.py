@@ -6,16 +6,13 @@ alike. Customers with fewer than two open channels are not asked.
 
 from typing import Final
 
-import lightgbm as lgb
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from benchmarks.parts.kept_results import Figures
-from benchmarks.parts.plain_learners import fold_of, plain_parameters
-from benchmarks.parts.retail_world import Floats, PlainRows, RetailWorld
+from benchmarks.parts.plain_learners import boosted, fold_of, plain_parameters
+from benchmarks.parts.retail_world import ROW_COLUMNS, Floats, PlainRows, RetailWorld
 from channelwise.demos.rules import rule_strengths
-from features.matrix import ACTION, CAMPAIGN_CATEGORY
 from serving.scores import over_open_channels
 
 LAST, MOST_USED, MULTICLASS = "last channel", "most used", "plain multiclass"
@@ -68,14 +65,12 @@ def _smoothed(counts: Floats, usual: Floats) -> Floats:
 def _multiclass(world: RetailWorld, learn: PlainRows) -> Floats:
     """LightGBM over the answered messages, by which channel they were answered; exposure is left as it is."""
     rows = np.flatnonzero(learn.answer_channel >= 0)
-    own = np.array([i for i, name in enumerate(learn.names) if name not in (ACTION, CAMPAIGN_CATEGORY)])
+    own = np.arange(len(learn.names) - len(ROW_COLUMNS))
     classes, label = np.unique(learn.answer_channel[rows], return_inverse=True)
-    watched: npt.NDArray[np.bool_] = fold_of(learn.customer[rows], world.params.seed) == 0
-    parameters = plain_parameters(world, "multiclass") | {"num_class": len(classes), "learning_rate": 0.1}
-    matrix = learn.matrix[np.ix_(rows, own)]
-    data = lgb.Dataset(matrix[~watched], label[~watched], params=parameters)
-    stop = data.create_valid(matrix[watched], label[watched])
-    model = lgb.train(parameters, data, 200, valid_sets=[stop], callbacks=[lgb.early_stopping(10, verbose=False)])
+    categorical = tuple(i for i in learn.categorical if i < len(own))
+    watched = fold_of(learn.customer[rows], world.params.seed) == 0
+    parameters = plain_parameters(world, "multiclass") | {"num_class": len(classes)}
+    model = boosted(learn.matrix[np.ix_(rows, own)], label, watched, categorical, parameters)
     shares = np.zeros(world.eligible.shape)
     shares[:, classes] = model.predict(world.scored.matrix[:, own])
     return shares

@@ -71,6 +71,9 @@ _SETTINGS: Final = {
     "seed",
 }
 
+ROW_COLUMNS: Final = (ACTION, CAMPAIGN_CATEGORY)
+"""The last of the plain columns: the action and what it is about."""
+
 _PLAIN = (g.Count, g.Recency, g.Tenure, g.First, g.Sum, g.Mean, g.LastValue)
 
 
@@ -194,7 +197,7 @@ def plain_columns(features: FeatureSet) -> tuple[str, ...]:
     No rates, shares, trends or streaks, and nothing of the candidate channel's or the campaign category's own history.
     """
     swept = (each.name for each in features.features if isinstance(each, _PLAIN) and not each.candidate)
-    return (*swept, *features.demographic.names, ACTION, CAMPAIGN_CATEGORY)
+    return (*swept, *features.demographic.names, *ROW_COLUMNS)
 
 
 def settings_of(params: Params) -> str:

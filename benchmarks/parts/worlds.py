@@ -70,7 +70,9 @@ def _judge_world(asked: Asked, findings: Mapping[str, Finding], kind: str, seed:
                 start = time.process_time()
                 figures = findings[who].find(world, asked)
                 figures["cpu_s"] = time.process_time() - start
-                found[who] = asked.kept.keep(names[who], findings[who].sources, figures)
+                found[who] = figures
+                if "refused" not in figures:
+                    asked.kept.keep(names[who], findings[who].sources, figures)
                 share = figures.get("share")
                 shown = "" if share is None else f"{share:.3f}"
                 print(f"  {kind} {seed}: {who:20}{shown:8}{figures['cpu_s']:6.0f} CPU-s", flush=True)

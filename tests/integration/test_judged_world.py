@@ -14,6 +14,11 @@ from serving.limits import NO_CAPACITY
 CUSTOMERS = 700
 
 
+@pytest.fixture(autouse=True)
+def few_trees(monkeypatch):
+    monkeypatch.setattr(plain, "MOST_TREES", 25)
+
+
 @pytest.fixture(scope="module")
 def params():
     return load_params(assignments=["threads=1"])
