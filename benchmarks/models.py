@@ -51,8 +51,9 @@ def real(options: argparse.Namespace, kept: KeptResults) -> Figures:
         if not source.exists():
             raise SystemExit(f"{source}: is not there; give the folder that holds hillstrom/ by --data")
         found = judge_hillstrom(source.resolve(), options.splits, options.profile, kept, options.threads)
-        print("\n".join(hillstrom_lines(found)))
-        figures[HILLSTROM] = {"values": found, "verdicts": [verdict(outcome, each) for outcome, each in found.items()]}
+        verdicts = [verdict(outcome, each) for outcome, each in found.items()]
+        print("\n".join([*hillstrom_lines(found), *verdicts]))
+        figures[HILLSTROM] = {"values": found, "verdicts": verdicts}
     if BANK in options.part:
         figures[BANK] = judge_bank(options.profile, kept, options.threads)
         print("\n".join(bank_lines(figures[BANK])))
