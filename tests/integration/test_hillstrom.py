@@ -5,11 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from benchmarks.parts.hillstrom import read_experiment
+from benchmarks.parts.hillstrom_tables import COST_EUR, write_hillstrom
 from contract.intake import open_data
 from contract.loading import load_params
 from features.spine import decision_spine
 from features.timeline import build_timeline
-from tests.adapters.hillstrom import COST_EUR, write_hillstrom
 from training.pipeline import train
 from training.policy_value import SNIPS
 
@@ -106,3 +107,15 @@ def test_the_value_of_a_policy_is_that_of_its_arm(result):
         # A fifth of the customers judge: the rate of all lies within twice the interval's half width of theirs.
         assert abs(values[policy].value - published) < values[policy].upper - values[policy].lower
     assert values["nobody"].value < values["all on womens_email"].value < values["all on mens_email"].value
+
+
+def test_the_benchmark_of_models_reads_the_same_experiment(shared_data):
+    found = read_experiment(shared_data / "hillstrom" / "hillstrom.csv.gz")
+    for number, arm in enumerate(("none", "mens_email", "womens_email")):
+        customers, visit, conversion, spend = PUBLISHED[arm]
+        own = found.arm == number
+        assert own.sum() == customers
+        assert f"{100 * found.visit[own].mean():.3f}" == visit
+        assert f"{100 * found.conversion[own].mean():.3f}" == conversion
+        assert f"{found.spend[own].mean():.4f}" == spend
+    assert np.isfinite(found.columns).all()
