@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TextIO
@@ -26,13 +27,15 @@ from serving.desks import Desks
 from serving.http.api import routes_of
 from serving.http.application import Application, Bounds
 from serving.http.deciding import Deciding
-from serving.http.keys import Keys
+from serving.http.keys import Keys, load_keys
 from serving.http.metrics import Metrics
 from serving.http.server import Watched, run_server
 from serving.http.service import Served, Service, microseconds
+from serving.http.watched_file import WatchedFile
 from serving.live import LiveModel, Shop, open_shop
 from serving.live_rules import HOUR_US, LiveRules
 from serving.store import SMALL_TABLES, make_store, remove_erased, renew_tables
+from serving.watching.findings import Monitoring, load_monitoring
 
 
 @dataclass(frozen=True)
@@ -40,17 +43,18 @@ class ServeRequest:
     """What to serve, from where, to whom.
 
     data: tables that a new store begins with, and that an existing one takes its customers, consents and campaigns
-    from; store: the folder of the store; model: a bundle's folder, or the file that points to the champion's; plans:
-    the last plan of each campaign that has one.
+    from; store: the folder of the store; model: a bundle's folder, or the file that points to the champion's; keys: the
+    file of keys; plans: the last plan of each campaign that has one; monitoring: NAME.json of the last monitoring.
     """
 
     data: Place | None
     store: Path
     model: Path
-    keys: Keys
+    keys: Path
     host: str
     port: int
     plans: tuple[Path, ...] = ()
+    monitoring: Path | None = None
 
 
 class ModelWatch:
@@ -81,6 +85,15 @@ class ModelWatch:
         return load_bundle(folder, self._threads)
 
 
+@dataclass(frozen=True)
+class Watches:
+    """What may be written anew while the server runs, beside plans."""
+
+    model: ModelWatch
+    keys: WatchedFile[Keys]
+    monitoring: WatchedFile[Monitoring] | None
+
+
 def run_serve(
     request: ServeRequest, params: Params, progress: Progress, *, clock: Callable[[], datetime], say: TextIO
 ) -> None:
@@ -90,14 +103,18 @@ def run_serve(
         UsageError: there is no key, no model, neither store nor data, or another server has the store.
         DataError: the data that a new store was to begin with cannot be used.
     """
-    if not request.keys.keys:
+    keys = WatchedFile(request.keys, load_keys, "keys")
+    if not keys.value.keys:
         raise UsageError("there is no key, so nobody could ask; make one: channelwise keys add NAME --scope score")
     watch = ModelWatch(request.model, params.threads)
     bundle = watch.newer()
     assert bundle is not None
     _prepare_store(request, bundle, params, progress, clock())
+    monitoring = None
+    if request.monitoring is not None:
+        monitoring = WatchedFile(request.monitoring, load_monitoring, "figures of the monitoring")
     with _alone(request.store):
-        _serve(request, bundle, watch, params, clock, say)
+        _serve(request, bundle, Watches(watch, keys, monitoring), params, clock, say)
 
 
 @contextmanager
@@ -121,7 +138,7 @@ def _alone(store: Path) -> Iterator[None]:
 def _serve(
     request: ServeRequest,
     bundle: Bundle,
-    watch: ModelWatch,
+    watches: Watches,
     params: Params,
     clock: Callable[[], datetime],
     say: TextIO,
@@ -132,14 +149,20 @@ def _serve(
     try:
         service = _service(request, bundle, params, store, log, clock)
         metrics = Metrics()
+        if watches.monitoring is not None:
+            metrics.follow(watches.monitoring.now)
         desks = Desks(params, request.plans, service.shop.connection)
         routes = routes_of(service, Deciding(service, desks), metrics, version("channelwise"))
-        application = Application(routes, request.keys, _bounds(params), metrics, log_all=params.serving.log_requests)
+        application = Application(
+            routes, watches.keys.value, _bounds(params), metrics, log_all=params.serving.log_requests
+        )
         asyncio.run(
             run_server(
                 application,
                 service,
-                Watched(watch.newer, desks.renew, params.serving.watch_seconds),
+                Watched(
+                    watches.model.newer, partial(_renewed, desks, watches, application), params.serving.watch_seconds
+                ),
                 host=request.host,
                 port=request.port,
                 say=say,
@@ -148,6 +171,13 @@ def _serve(
     finally:
         store.close()
         log.close()
+
+
+def _renewed(desks: Desks, watches: Watches, application: Application) -> list[str]:
+    """Reads what was written anew but for the model, and says so."""
+    said = desks.renew() + watches.keys.renew()
+    application.keys = watches.keys.value
+    return said if watches.monitoring is None else said + watches.monitoring.renew()
 
 
 def _prepare_store(request: ServeRequest, bundle: Bundle, params: Params, progress: Progress, now: datetime) -> None:

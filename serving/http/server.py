@@ -28,12 +28,12 @@ Newer = Callable[[], "Bundle | None"]
 """The bundle to serve, where it is another than when last asked. Called in a thread of its own."""
 
 Renew = Callable[[], list[str]]
-"""Reads plans that were written anew, and says what it did. Called in a thread of its own."""
+"""Reads what else was written anew, such as plans and keys, and says what it did. Called in a thread of its own."""
 
 
 @dataclass(frozen=True)
 class Watched:
-    """What may change under a server: newer: the bundle; renew: the plans; seconds: between two looks."""
+    """What may change under a server: newer: the bundle; renew: all else; seconds: between two looks."""
 
     newer: Newer
     renew: Renew
@@ -51,7 +51,7 @@ async def run_server(
         watched: looked at again and again.
         host: where to listen.
         port: where to listen.
-        say: told, on a line of its own, where the server listens, and each change of model and plan.
+        say: told, on a line of its own, where the server listens, and each change of what is watched.
 
     Raises:
         UsageError: the place to listen is taken, or not this machine's.

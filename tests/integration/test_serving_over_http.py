@@ -17,6 +17,7 @@ from benchmarks.parts.mutations import mutations
 from contract.delivery import place_of
 from contract.intake import open_data
 from contract.loading import load_params
+from serving.http.keys import load_keys
 from tests.adapters.command_line import run_apart, run_command
 from tests.adapters.http_server import Client, new_key, running
 from tests.adapters.openapi_check import Document
@@ -266,6 +267,15 @@ def test_a_promoted_model_is_taken_up_and_a_broken_one_is_not(
             refused = models["refused"]
         assert "is damaged" in refused
         assert models["serving"]["model_version"] == second
+
+
+def test_a_key_counts_from_when_it_is_made_until_it_is_taken_away(server: Client, folder: Path) -> None:
+    late = Client(server.port, new_key(folder / "keys.json", "score"), server.process)
+    while late.ask("GET", "/v1/models")[0] != 200:
+        assert server.ask("GET", "/v1/models")[0] == 200
+    load_keys(folder / "keys.json").without("score").save(folder / "keys.json")
+    while late.ask("GET", "/v1/models")[0] != 401:
+        assert server.ask("GET", "/v1/models")[0] == 200
 
 
 def test_without_a_key_no_server_starts(words: list[object], folder: Path) -> None:

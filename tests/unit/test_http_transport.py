@@ -7,7 +7,7 @@ import json
 import msgspec
 import pytest
 
-from contract.errors import UsageError
+from contract.errors import ArtefactError, UsageError
 from serving.http.answers import answer
 from serving.http.application import Application, Bounds
 from serving.http.desk import Desk, at_once
@@ -16,6 +16,8 @@ from serving.http.messages import Message
 from serving.http.metrics import Metrics
 from serving.http.openapi import document
 from serving.http.routes import ANY_KEY, OPEN, Route, Routes
+from serving.http.watched_file import WatchedFile
+from serving.watching.findings import FORMAT, Finding, Monitoring
 
 
 class Sum(Message):
@@ -177,6 +179,48 @@ def test_keys_are_kept_as_digests_only(tmp_path):
         keys.with_new("other", ["everything"])
     with pytest.raises(UsageError, match="key 'tool': exists"):
         keys.with_new("tool", ["score"])
+
+
+def test_a_file_of_keys_is_read_again_when_written_anew_and_kept_when_damaged(tmp_path):
+    path = tmp_path / "keys.json"
+    keys, key = Keys().with_new("tool", ["score"])
+    keys.save(path)
+    watched = WatchedFile(path, load_keys, "keys")
+    assert watched.renew() == []
+    keys.without("tool").save(path)
+    assert watched.renew() == ["took the keys of keys.json anew"]
+    assert watched.now().owner(key) is None
+    keys.save(path)
+    assert watched.renew()
+    path.write_text("{")
+    (said,) = watched.renew()
+    assert "the keys offered were refused, the old ones stay" in said
+    assert watched.now().owner(key) is not None
+    assert watched.renew() == []
+    path.unlink()
+    watched.renew()
+    assert watched.now().owner(key) is None
+    path.write_text("{")
+    with pytest.raises(ArtefactError):
+        WatchedFile(path, load_keys, "keys")
+
+
+def test_the_figures_of_the_last_monitoring_are_among_the_metrics():
+    def monitoring(*findings):
+        return Monitoring(format=FORMAT, model_version="m", trained_until="2026-01-01T00:00:00+00:00",
+                          period_from="2026-01-01T00:00:00+00:00", as_of="2026-01-29T00:00:00+00:00", period_days=28,
+                          periods_since=1, reference_periods=13, level=0.01, decisions=0, findings=findings,
+                          calibration=(), performance=None, plans=(), rare=(), notes=())  # fmt: skip
+
+    told = [monitoring()]
+    metrics = Metrics()
+    metrics.follow(lambda: told[-1])
+    assert 'channelwise_drift_findings{group="tracking",verdict="alarm"} 0.0' in metrics.text().decode()
+    told.append(monitoring(Finding("tracking", 'clicked "a"', "alarm", 1.0, 0.0, -1.0, 0.0, 0.0, "none")))
+    text = metrics.text().decode()
+    assert 'channelwise_drift_findings{group="tracking",verdict="alarm"} 1.0' in text
+    assert 'channelwise_drift_effect{group="tracking",name="clicked \\"a\\""} -1.0' in text
+    assert "channelwise_monitored_until_seconds 1.7696448e+09" in text
 
 
 def test_the_document_holds_every_route_with_its_refusals():
