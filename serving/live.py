@@ -164,6 +164,10 @@ class LiveModel:
         """The customer's events, as the store has them now."""
         return self._store.history(customer_id)
 
+    def histories(self, customer_ids: Sequence[str]) -> list[bytes]:
+        """`history` of each, asked for at once."""
+        return self._store.histories(customer_ids)
+
     def history_with(self, history: bytes, events: Sequence[Interaction]) -> bytes:
         """The history as it would be if these events of the customer had been delivered too.
 

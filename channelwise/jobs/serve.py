@@ -3,7 +3,7 @@
 import asyncio
 import fcntl
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -16,13 +16,10 @@ from contract.errors import UsageError
 from contract.intake import open_data
 from contract.params import Params
 from contract.progress import Progress
-from contract.stored import DECISIONS, EVENTS, is_store
-from features.event_store import EventStore
+from contract.stored import is_store, shared_of
 from features.matrix import FeatureSet
-from features.sqlite_store import SqliteStore
 from models.bundle import Bundle, load_bundle
 from models.champion import champion_folder
-from serving.decision_log import DecisionLog
 from serving.desks import Desks
 from serving.http.api import routes_of
 from serving.http.application import Application, Bounds
@@ -34,7 +31,8 @@ from serving.http.service import Served, Service, microseconds
 from serving.http.watched_file import WatchedFile
 from serving.live import LiveModel, Shop, open_shop
 from serving.live_rules import HOUR_US, LiveRules
-from serving.store import SMALL_TABLES, make_store, remove_erased, renew_tables
+from serving.shared_overlay import SharedOverlay
+from serving.store import SMALL_TABLES, Beginning, Opened, make_store, open_store, remove_erased, renew_tables
 from serving.watching.findings import Monitoring, load_monitoring
 
 
@@ -44,7 +42,8 @@ class ServeRequest:
 
     data: tables that a new store begins with, and that an existing one takes its customers, consents and campaigns
     from; store: the folder of the store; model: a bundle's folder, or the file that points to the champion's; keys: the
-    file of keys; plans: the last plan of each campaign that has one; monitoring: NAME.json of the last monitoring.
+    file of keys; plans: the last plan of each campaign that has one; monitoring: NAME.json of the last monitoring;
+    redis: where a new store is to keep what changes, so that several servers share it.
     """
 
     data: Place | None
@@ -55,6 +54,7 @@ class ServeRequest:
     port: int
     plans: tuple[Path, ...] = ()
     monitoring: Path | None = None
+    redis: str | None = None
 
 
 class ModelWatch:
@@ -113,7 +113,7 @@ def run_serve(
     monitoring = None
     if request.monitoring is not None:
         monitoring = WatchedFile(request.monitoring, load_monitoring, "figures of the monitoring")
-    with _alone(request.store):
+    with nullcontext() if shared_of(request.store) else _alone(request.store):
         _serve(request, bundle, Watches(watch, keys, monitoring), params, clock, say)
 
 
@@ -143,11 +143,10 @@ def _serve(
     clock: Callable[[], datetime],
     say: TextIO,
 ) -> None:
-    log = DecisionLog(request.store / DECISIONS, durability=params.serving.durability)
-    remove_erased(request.store, log)
-    store = SqliteStore(request.store / EVENTS, params, durability=params.serving.durability)
-    try:
-        service = _service(request, bundle, params, store, log, clock)
+    opened = open_store(request.store, params)
+    with closing(opened.events), closing(opened.log):
+        remove_erased(request.store, opened.log)
+        service = _service(request, bundle, params, opened, clock)
         metrics = Metrics()
         if watches.monitoring is not None:
             metrics.follow(watches.monitoring.now)
@@ -168,9 +167,6 @@ def _serve(
                 say=say,
             )
         )
-    finally:
-        store.close()
-        log.close()
 
 
 def _renewed(desks: Desks, watches: Watches, application: Application) -> list[str]:
@@ -185,6 +181,12 @@ def _prepare_store(request: ServeRequest, bundle: Bundle, params: Params, progre
     exists = is_store(request.store)
     if request.data is None and not exists:
         raise UsageError(f"{request.store}: there is no store yet; give --data DIR, the tables that it begins with")
+    shared = shared_of(request.store) if exists else None
+    if exists and request.redis is not None and (shared is None or shared.url != request.redis):
+        raise UsageError(
+            f"--redis {request.redis}: the store {request.store} does not lie there; leave the option out to go on "
+            "where it lies, or name a new store"
+        )
     if request.data is None:
         return
     if exists:
@@ -193,37 +195,35 @@ def _prepare_store(request: ServeRequest, bundle: Bundle, params: Params, progre
         return
     intake = open_data(request.data, params, as_of=now, quarantine=None, now=now)
     codebook = FeatureSet.from_json(bundle.manifest.features).codebook
-    make_store(request.store, intake, params, codebook=codebook, progress=progress)
+    make_store(request.store, intake, params, Beginning(codebook, request.redis), progress)
 
 
 def _service(
-    request: ServeRequest,
-    bundle: Bundle,
-    params: Params,
-    store: EventStore,
-    log: DecisionLog,
-    clock: Callable[[], datetime],
+    request: ServeRequest, bundle: Bundle, params: Params, opened: Opened, clock: Callable[[], datetime]
 ) -> Service:
     now_us = microseconds(clock())
     shop = open_shop(request.store, params)
-    model = LiveModel(bundle, params, store, shop, now_us)
+    model = LiveModel(bundle, params, opened.events, shop, now_us)
     return Service(
         params=params,
-        store=store,
-        log=log,
+        store=opened.events,
+        log=opened.log,
         shop=shop,
         served=Served(model, now_us),
-        rules=_rules(shop, params, store, log, now_us),
+        rules=_rules(shop, params, opened, now_us),
         clock=lambda: microseconds(clock()),
     )
 
 
-def _rules(shop: Shop, params: Params, store: EventStore, log: DecisionLog, now_us: int) -> LiveRules:
+def _rules(shop: Shop, params: Params, opened: Opened, now_us: int) -> LiveRules:
     """The rules with all that came in and was decided before the start."""
-    rules = LiveRules(shop.connection, params, shop.ids.to_pylist(), shop.transactional, now_us)
-    for event in store.interactions(rules.kinds):
+    shared = None if opened.shared is None else SharedOverlay(opened.shared, params)
+    rules = LiveRules(shop.connection, params, shop.ids.to_pylist(), shop.transactional, now_us, shared)
+    if shared is not None:
+        return rules
+    for event in opened.events.interactions(rules.kinds):
         rules.take(event)
-    for contact in log.contacts(now_us - round(params.serving.planned_hours * HOUR_US)):
+    for contact in opened.log.contacts(now_us - round(params.serving.planned_hours * HOUR_US)):
         rules.expect(*contact)
     return rules
 

@@ -48,6 +48,15 @@ def serve(
         ),
     ] = None,
     store: StoreFolder = STORE,
+    redis: Annotated[
+        str | None,
+        typer.Option(
+            "--redis",
+            metavar="URL",
+            help="Keep events and decisions of a new store in Redis, redis://HOST:PORT/DB, where other servers with a "
+            "copy of its folder share them; the password is taken from REDISCLI_AUTH.",
+        ),
+    ] = None,
     keys: KeysFile = KEYS,
     as_of: Annotated[
         str | None,
@@ -78,6 +87,7 @@ def serve(
         port=port,
         plans=tuple(plan or ()),
         monitoring=monitor,
+        redis=redis,
     )
     with progress_bars() as progress:
         run_serve(request, settings, progress, clock=now if fixed is None else lambda: fixed, say=sys.stderr)

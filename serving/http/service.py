@@ -3,7 +3,7 @@
 Each piece of work is a generator that yields between customers, so that nobody waits for another's thousand.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
@@ -14,7 +14,7 @@ import numpy as np
 from contract.errors import ChannelwiseError, DataError, StorageError
 from contract.kinds import HELD_OUT, SENT, Role
 from contract.params import Params
-from features.event_store import EventStore, Interaction
+from features.event_store import EventStore, Interaction, erased_customer
 from features.events import US_PER_DAY
 from features.histories import EMPTY
 from models.bundle import Bundle
@@ -41,7 +41,8 @@ from serving.http.messages import (
 from serving.http.rendering import scores_of
 from serving.http.routes import Call
 from serving.live import LiveModel, Person, Shop
-from serving.live_rules import LiveRules
+from serving.live_rules import LiveRules, Since
+from serving.overlay import Told
 from serving.scores import NOT_PROFILED, Predictions, marked
 
 T = TypeVar("T")
@@ -100,11 +101,13 @@ class Service:
         campaign = self.shop.campaign(request.campaign_id)
         found = []
         for some in pieces(request.customers):
-            asked = [self._person(each, model, now) for each in some]
+            ids = [each if isinstance(each, str) else each.customer_id for each in some]
+            told = self.told(ids, model)
+            histories = model.histories(ids)
+            asked = [self._person(*each, model, now) for each in zip(some, histories, strict=True)]
             people = [person for person, _ in asked]
-            ids = [each.customer_id for each in people]
             predictions = model.predict(people, now, campaign)
-            access = self.rules.access(ids, now, request.campaign_id, [events for _, events in asked])
+            access = self.rules.access(ids, now, request.campaign_id, Since(told, [events for _, events in asked]))
             refusing = np.array([model.knows(each) and not model.use(each).profiling for each in ids])
             if refusing.any():
                 access = marked(access, refusing, NOT_PROFILED)
@@ -120,17 +123,26 @@ class Service:
             )
         )
 
-    def _person(self, each: str | Asked, model: LiveModel, now_us: int) -> tuple[Person, tuple[Interaction, ...]]:
+    def told(self, ids: Sequence[str], model: LiveModel) -> Mapping[str, Told]:
+        """What the rules are told of customers; the model forgets those whom this or another server erased."""
+        told = self.rules.told(ids)
+        for each in ids:
+            if told[each].gone:
+                model.forget(each)
+        return told
+
+    def _person(
+        self, each: str | Asked, history: bytes, model: LiveModel, now_us: int
+    ) -> tuple[Person, tuple[Interaction, ...]]:
         """A customer with what is new about them, and the events among it.
 
         Raises:
             DataError: an event breaks the contract or lies in the future, or the model has no such column.
         """
         if isinstance(each, str):
-            return Person(each, model.history(each)), ()
+            return Person(each, history), ()
         fresh = tuple(self._fresh(event, each.customer_id, now_us) for event in each.interactions)
-        history = model.history_with(model.history(each.customer_id), fresh)
-        return Person(each.customer_id, history, model.columns(each.features)), fresh
+        return Person(each.customer_id, model.history_with(history, fresh), model.columns(each.features)), fresh
 
     def _fresh(self, each: FreshInteraction, customer_id: str, now_us: int) -> Interaction:
         occurred_at_us = self._past(each.occurred_at, now_us)
@@ -167,6 +179,7 @@ class Service:
     def customer(self, call: Call) -> Work:
         """What is known of a customer."""
         customer_id, now, model = call.variable, self.clock(), self.served.model
+        self.told([customer_id], model)
         history = model.history(customer_id)
         known = history != EMPTY
         if not known and not model.knows(customer_id):
@@ -295,7 +308,7 @@ class Service:
         """
         occurred_at_us = self._past(each.occurred_at, now_us)
         if self.log.is_erased(each.customer_id):
-            raise DataError("interactions.customer_id: this customer was erased; give somebody new an id of their own")
+            raise erased_customer()
         campaign = self.shop.campaign(each.campaign_id)
         propensity = each.propensity
         if propensity is None and each.campaign_id is not None and each.kind in (SENT, HELD_OUT):
