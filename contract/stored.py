@@ -20,6 +20,7 @@ from typing import Final, Protocol
 import duckdb
 import pyarrow as pa
 
+from contract.errors import ArtefactError
 from contract.params import Table
 from contract.report import Fault
 from contract.shared_store import Rows, Shared, SharedTables
@@ -84,9 +85,16 @@ def base_file(folder: Path, table: str) -> Path:
 
 
 def shared_of(folder: Path) -> Shared | None:
-    """Where the changing part of a store lies in Redis; None where it lies in the folder."""
-    told = json.loads((folder / STORE).read_bytes()).get("redis")
-    return None if told is None else Shared(told["url"], told["prefix"])
+    """Where the changing part of a store lies in Redis; None where it lies in the folder.
+
+    Raises:
+        ArtefactError: the folder does not say so in a way that can be read.
+    """
+    try:
+        told = json.loads((folder / STORE).read_bytes()).get("redis")
+        return None if told is None else Shared(told["url"], told["prefix"])
+    except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
+        raise ArtefactError(f"{folder / STORE}: cannot be read ({error!r}); restore the store from a copy") from error
 
 
 class KeptFiles:

@@ -17,7 +17,7 @@ from contract.tables import DATA_TABLES, SCHEMAS
 from features.demographic import Customers
 from features.event_store import EventStore, Interaction
 from features.events import NO_CATEGORY
-from features.histories import inserted
+from features.histories import EMPTY, inserted
 from features.matrix import Matrix
 from features.online import NO_CANDIDATE, Asked, OnlineFeatures
 from features.permission import Use, Uses, uses
@@ -137,6 +137,9 @@ class LiveModel:
             for column in features.demographic.columns
             if column.categorical
         }
+        # Once for one row and once for several, which are compiled apart.
+        for customers in (1, 2):
+            self.predict([Person("", EMPTY)] * customers, now_us, NO_CAMPAIGN)
 
     @property
     def replaceable(self) -> list[str]:

@@ -5,10 +5,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from http.client import HTTPConnection
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -117,6 +119,24 @@ def test_fresh_events_count_as_if_they_had_been_delivered(
         assert before["customers"] != after["customers"]
         email = next(each for each in after["customers"][0]["channels"] if each["channel"] == "email")
         assert not email["eligible"]
+
+
+def test_requests_at_once_are_answered_as_one_by_one_and_only_the_wrong_one_is_refused(
+    server: Client, customers: list[str]
+) -> None:
+    late = {"occurred_at": "2027-10-31T10:00:00Z", "kind": "visited", "channel": "web"}
+    messages: list[Any] = [{"customers": customers[at : at + 1 + at % 3]} for at in range(20, 60)]
+    messages[7] = {"customers": [{"customer_id": customers[27], "interactions": [late]}]}
+    messages[9] = {"customers": customers[29:31], "campaign_id": "OTHER"}
+
+    def ask(message: Any) -> Any:
+        return server.ask("POST", "/v1/scores", message)
+
+    alone = list(map(ask, messages))
+    with ThreadPoolExecutor(16) as pool:
+        together = list(pool.map(ask, messages))
+    assert together == alone
+    assert [status for status, _ in alone] == [422 if at == 7 else 200 for at in range(40)]
 
 
 def test_features_that_are_given_take_the_place_of_those_that_are_known(

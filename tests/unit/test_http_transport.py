@@ -10,7 +10,7 @@ import pytest
 from contract.errors import ArtefactError, UsageError
 from serving.http.answers import answer
 from serving.http.application import Application, Bounds
-from serving.http.desk import Desk, at_once
+from serving.http.desk import Desk, Joint, at_once
 from serving.http.keys import Keys, load_keys
 from serving.http.messages import Message
 from serving.http.metrics import Metrics
@@ -153,6 +153,42 @@ def test_small_requests_pass_a_large_one_and_a_full_desk_says_no(shop):
     assert refused[0] == 503
     assert int(refused[1][b"retry-after"]) >= 1
     assert app.desk.waiting == 0
+
+
+def test_small_requests_of_one_kind_are_answered_at_once_and_only_the_wrong_one_is_told():
+    batches = []
+
+    def done(asked):
+        batches.append(asked)
+        return [ValueError("odd") if each % 2 else answer({"even": each}) for each in asked]
+
+    async def play():
+        desk = Desk(most_waiting=500, timeout_seconds=60.0)
+        works = [(Joint("a", done, number), 1) for number in range(20)]
+        works[1:1] = [(Joint("b", done, 40), 1), (at_once(answer({})), 1)]
+        results = await asyncio.gather(*(desk.done(*each) for each in works), return_exceptions=True)
+        return desk.waiting, results
+
+    waiting, results = asyncio.run(play())
+    assert waiting == 0
+    assert batches == [list(range(16)), [40], [16, 17, 18, 19]]
+    assert [getattr(each, "body", None) for each in results[:4]] == [b'{"even":0}', b'{"even":40}', b"{}", None]
+    assert isinstance(results[3], ValueError)
+
+
+def test_what_fails_for_all_is_told_to_all_and_the_desk_goes_on():
+    def broken(asked):
+        raise RuntimeError("broken")
+
+    async def play():
+        desk = Desk(most_waiting=500, timeout_seconds=60.0)
+        failing = (desk.done(Joint("a", broken, number), 1) for number in range(3))
+        results = await asyncio.gather(*failing, desk.done(at_once(answer({})), 1), return_exceptions=True)
+        return desk.waiting, results
+
+    waiting, results = asyncio.run(play())
+    assert waiting == 0
+    assert [type(each).__name__ for each in results] == ["RuntimeError"] * 3 + ["Answer"]
 
 
 def test_work_that_waited_too_long_is_not_done(shop):
