@@ -94,7 +94,7 @@ class LiveRules:
         self._transactional = transactional
         self._wait_us = round(params.serving.planned_hours * HOUR_US)
         self._reading = Reading(params)
-        self._words, self._overlay = self._reading.words, overlay or HeldOverlay(params)
+        self._words, self.overlay = self._reading.words, overlay or HeldOverlay(params)
         self._ids, self._lasting = _lasting(connection, params, self.book, ids, now_us)
         self._base: Dossiers = read_dossiers(connection, self._ids, params, self._words, now_us)
         self._needs = [params.channels[name].consent for name in params.outbound]
@@ -119,26 +119,26 @@ class LiveRules:
 
     def take(self, event: Interaction) -> None:
         """An event came in that was not known before."""
-        self._overlay.take(event)
+        self.overlay.take(event)
 
     def expect(
         self, customer_id: str, campaign_id: str, channel: str | None, moment_us: int, made_at_us: int
     ) -> Expected | None:
         """A decision was made; it stands in place of an earlier one about customer and campaign, which is returned."""
-        return self._overlay.expect(customer_id, campaign_id, channel, moment_us, made_at_us)
+        return self.overlay.expect(customer_id, campaign_id, channel, moment_us, made_at_us)
 
     def settle(self, customer_id: str, campaign_id: str, earlier: Expected | None, *, kept: bool) -> None:
         """The decision expected last survives from here on, or was not kept: then the earlier one stands again."""
-        self._overlay.settle(customer_id, campaign_id, earlier, kept=kept)
+        self.overlay.settle(customer_id, campaign_id, earlier, kept=kept)
 
     def forget(self, customer_id: str) -> None:
         """Know nothing of the customer any more but what a suppression list says."""
-        self._overlay.forget(customer_id)
+        self.overlay.forget(customer_id)
 
     def told(self, customer_ids: Sequence[str]) -> Mapping[str, Told]:
         """What came in of customers, and of the other ids of the same persons."""
         others = self._lasting.others
-        return self._overlay.of(
+        return self.overlay.of(
             list(dict.fromkeys(one for each in customer_ids for one in (each, *others.get(each, ()))))
             if others
             else customer_ids

@@ -4,7 +4,7 @@ import asyncio
 import fcntl
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from importlib.metadata import version
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TextIO
 
 from contract.delivery import Place
-from contract.errors import UsageError
+from contract.errors import ChannelwiseError, UsageError
 from contract.intake import open_data
 from contract.params import Params
 from contract.progress import Progress
@@ -151,6 +151,7 @@ def _serve(
         if watches.monitoring is not None:
             metrics.follow(watches.monitoring.now)
         desks = Desks(params, request.plans, service.shop.connection)
+        tables = TablesWatch(request, opened, service, desks, clock)
         routes = routes_of(service, Deciding(service, desks), metrics, version("channelwise"))
         application = Application(
             routes, watches.keys.value, _bounds(params), metrics, log_all=params.serving.log_requests
@@ -160,7 +161,10 @@ def _serve(
                 application,
                 service,
                 Watched(
-                    watches.model.newer, partial(_renewed, desks, watches, application), params.serving.watch_seconds
+                    watches.model.newer,
+                    partial(_renewed, desks, tables, watches, application),
+                    tables.ask,
+                    params.serving.watch_seconds,
                 ),
                 host=request.host,
                 port=request.port,
@@ -169,11 +173,51 @@ def _serve(
         )
 
 
-def _renewed(desks: Desks, watches: Watches, application: Application) -> list[str]:
+def _renewed(desks: Desks, tables: "TablesWatch", watches: Watches, application: Application) -> list[str]:
     """Reads what was written anew but for the model, and says so."""
-    said = desks.renew() + watches.keys.renew()
+    said = desks.renew() + tables.renew() + watches.keys.renew()
     application.keys = watches.keys.value
     return said if watches.monitoring is None else said + watches.monitoring.renew()
+
+
+class TablesWatch:
+    """Reads customers, consents and campaigns anew once it is asked to."""
+
+    def __init__(
+        self, request: ServeRequest, opened: Opened, service: Service, desks: Desks, clock: Callable[[], datetime]
+    ) -> None:
+        self._request, self._opened, self._service, self._desks = request, opened, service, desks
+        self._clock, self._asked = clock, False
+
+    def ask(self) -> None:
+        """Have them read at the next look."""
+        self._asked = True
+
+    def renew(self) -> list[str]:
+        """Read them if that was asked for, and say so; of tables that cannot be used the old ones stay."""
+        if not self._asked:
+            return []
+        self._asked = False
+        if self._request.data is None:
+            return ["there are no tables to read anew: start with --data"]
+        try:
+            self._take(self._request.data)
+        except ChannelwiseError as error:
+            return [f"the tables offered were refused, the old ones stay: {error}"]
+        return ["took customers, consents and campaigns anew"]
+
+    def _take(self, data: Place) -> None:
+        service, folder, now = self._service, self._request.store, self._clock()
+        params, now_us = service.params, microseconds(now)
+        intake = open_data(data, params, as_of=now, quarantine=None, tables=SMALL_TABLES, now=now)
+        renew_tables(folder, intake)
+        remove_erased(folder, self._opened.log)
+        shop = open_shop(folder, params)
+        model = LiveModel(service.served.model.bundle, params, self._opened.events, shop, now_us)
+        overlay, ids = service.rules.overlay, shop.ids.to_pylist()
+        rules = LiveRules(shop.connection, params, ids, shop.transactional, now_us, overlay)
+        service.shop, service.rules, self._desks.connection = shop, rules, shop.connection
+        service.served = replace(service.served, model=model)
 
 
 def _prepare_store(request: ServeRequest, bundle: Bundle, params: Params, progress: Progress, now: datetime) -> None:

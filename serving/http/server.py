@@ -33,17 +33,20 @@ Renew = Callable[[], list[str]]
 
 @dataclass(frozen=True)
 class Watched:
-    """What may change under a server: newer: the bundle; renew: all else; seconds: between two looks."""
+    """What may change under a server: newer: the bundle; renew: all else; hung_up: told of a SIGHUP; seconds: between
+    two looks.
+    """
 
     newer: Newer
     renew: Renew
+    hung_up: Callable[[], None]
     seconds: float
 
 
 async def run_server(
     application: Application, service: Service, watched: Watched, *, host: str, port: int, say: TextIO
 ) -> None:
-    """Serve until SIGTERM or SIGINT, then let the requests that were taken end.
+    """Serve until SIGTERM or SIGINT, then let the requests that were taken end; SIGHUP has tables read anew.
 
     Args:
         application: what answers.
@@ -65,6 +68,7 @@ async def run_server(
     loop = asyncio.get_running_loop()
     for each in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(each, ended.set)
+    loop.add_signal_handler(signal.SIGHUP, watched.hung_up)
     serving = loop.create_task(server.serve())
     watching = loop.create_task(_watch(service, watched, say))
     if await _listens(serving, host, port):
