@@ -138,8 +138,8 @@ class LiveModel:
             if column.categorical
         }
         # Once for one row and once for several, which are compiled apart.
-        for customers in (1, 2):
-            self.predict([Person("", EMPTY)] * customers, now_us, NO_CAMPAIGN)
+        for count in (1, 2):
+            self.predict([Person("", EMPTY)] * count, now_us, NO_CAMPAIGN)
 
     @property
     def replaceable(self) -> list[str]:

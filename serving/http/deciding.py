@@ -19,7 +19,7 @@ from serving.contact_state import NEVER
 from serving.decision_log import Decided
 from serving.desks import CampaignDesk, Desks, Made, Offer
 from serving.http.answers import Answer, Encoder
-from serving.http.desk import Work, busy
+from serving.http.desk import Pieces, busy
 from serving.http.messages import DecisionMade, DecisionsAnswer, DecisionsRequest
 from serving.http.routes import Call
 from serving.http.service import Service, microseconds, moment, pieces
@@ -52,7 +52,7 @@ class Deciding:
     service: Service
     desks: Desks
 
-    def decisions(self, call: Call) -> Work:
+    def decisions(self, call: Call) -> Pieces:
         """Decisions about the customers asked for, or what was answered under the request's id before.
 
         Raises:

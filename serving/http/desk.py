@@ -39,25 +39,30 @@ class Joint:
         """Nothing was begun."""
 
 
-Work = Generator[None, None, Answer] | Joint
+Pieces = Generator[None, None, Answer]
+"""Work that yields between its pieces."""
+
+Work = Pieces | Joint
 _SMOOTHING: Final = 0.05
 
 
 @dataclass
 class _Waiting:
-    """Work with what it costs (customers), until when it is worth doing, and who waits for it."""
+    """Work with what it costs (customers), until when it is worth beginning, who waits for it, and whether it began."""
 
     work: Work
     cost: int
     until: float
     result: "asyncio.Future[Answer]"
+    begun: bool = False
 
 
 @dataclass
 class Desk:
     """Does work in order of arrival, a piece at a time.
 
-    most_waiting: customers that may wait at most; timeout_seconds: how long before the asker is told to come again.
+    most_waiting: customers that may wait at most; timeout_seconds: how long work may wait to begin before the asker
+    is told to come again.
     """
 
     most_waiting: int
@@ -98,9 +103,10 @@ class Desk:
             await asyncio.sleep(0)
 
     def _worth_doing(self, item: _Waiting) -> bool:
-        """Whether anybody still waits for it; who waited too long is told."""
+        """Whether anybody still waits for it; who waited too long for its begin is told."""
         if not item.result.done():
-            if asyncio.get_running_loop().time() <= item.until:
+            # What was begun is ended: to drop it would cost what was done and gain nobody an answer.
+            if item.begun or asyncio.get_running_loop().time() <= item.until:
                 return True
             item.result.set_exception(busy(self.waiting * self.seconds_per_customer))
         item.work.close()
@@ -137,9 +143,9 @@ class Desk:
                 item.result.set_result(result)
         self._learn(begun, sum(item.cost for item in items))
 
-    def _advanced(self, item: _Waiting, work: Generator[None, None, Answer]) -> bool:
+    def _advanced(self, item: _Waiting, work: Pieces) -> bool:
         """One piece of the work; whether it was the last."""
-        begun = perf_counter()
+        begun, item.begun = perf_counter(), True
         try:
             next(work)
         except StopIteration as end:
@@ -171,6 +177,6 @@ def at_once(result: Answer) -> Work:
     return _done(result)
 
 
-def _done(result: Answer) -> Generator[None, Any, Answer]:
+def _done(result: Answer) -> Pieces:
     yield from ()
     return result

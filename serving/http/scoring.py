@@ -1,6 +1,6 @@
 """What `POST /v1/scores` does: scores of customers as of now, with what is new about them; keeps nothing."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from contract.errors import ChannelwiseError
 from features.event_store import Interaction
 from features.histories import EMPTY
 from serving.http.answers import Answer, answer
-from serving.http.desk import MOST_TOGETHER, Joint, Work
+from serving.http.desk import MOST_TOGETHER, Joint, Pieces, Work
 from serving.http.messages import Asked, CustomerScores, FreshInteraction, ScoresAnswer, ScoresRequest
 from serving.http.rendering import scores_of
 from serving.http.routes import Call
@@ -53,7 +53,7 @@ class Scoring:
             return Joint(("scores", request.campaign_id), self._scored_together, request)
         return self._scored_in_pieces(request)
 
-    def _scored_in_pieces(self, request: ScoresRequest) -> Generator[None, None, Answer]:
+    def _scored_in_pieces(self, request: ScoresRequest) -> Pieces:
         asking = Asking(self.service.served.model, self.service.clock(), request.campaign_id)
         found = []
         for some in pieces(request.customers):

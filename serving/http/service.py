@@ -18,7 +18,7 @@ from features.histories import EMPTY
 from models.bundle import Bundle
 from serving.decision_log import DecisionLog
 from serving.http.answers import HttpError, answer
-from serving.http.desk import MOST_TOGETHER, Work
+from serving.http.desk import MOST_TOGETHER, Pieces
 from serving.http.messages import (
     ChannelHistory,
     CustomerAnswer,
@@ -94,7 +94,7 @@ class Service:
                 model.forget(each)
         return told
 
-    def interactions(self, call: Call) -> Work:
+    def interactions(self, call: Call) -> Pieces:
         """Keep what happened; an event is counted as accepted only once it survives the end of the server."""
         request: InteractionsRequest = call.message
         now, accepted, known, refused = self.clock(), 0, 0, []
@@ -112,7 +112,7 @@ class Service:
         yield
         return answer(InteractionsAnswer(accepted=accepted, known=known, refused=refused))
 
-    def customer(self, call: Call) -> Work:
+    def customer(self, call: Call) -> Pieces:
         """What is known of a customer."""
         customer_id, now, model = call.variable, self.clock(), self.served.model
         self.told([customer_id], model)
@@ -142,7 +142,7 @@ class Service:
             )
         )
 
-    def erase(self, call: Call) -> Work:
+    def erase(self, call: Call) -> Pieces:
         """Forget a customer: events, decisions, and every later training."""
         customer_id = call.variable
         decisions = self.log.forget(customer_id)
@@ -164,7 +164,7 @@ class Service:
             ErasureAnswer(customer_id=customer_id, events_removed=events, decisions_removed=decisions, remains=remains)
         )
 
-    def models(self, _: Call) -> Work:
+    def models(self, _: Call) -> Pieces:
         """The model that answers now."""
         yield
         manifest, served = self.served.model.bundle.manifest, self.served
@@ -188,7 +188,7 @@ class Service:
             )
         )
 
-    def health(self, _: Call) -> Work:
+    def health(self, _: Call) -> Pieces:
         """Predicts for somebody unknown, and reads and writes the store; 503 where one of them fails."""
         yield
         model, trouble = self.served.model, ""

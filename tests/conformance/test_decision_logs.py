@@ -7,13 +7,15 @@ from random import Random
 import pytest
 
 from contract.errors import ArtefactError, DataError, RefusedError, UsageError
+from contract.intake import open_data
 from contract.loading import load_params
 from contract.shared_store import Shared, check_made
 from features.event_store import Interaction
 from serving.decision_log import Decided
-from serving.overlay import HeldOverlay
+from serving.overlay import HeldOverlay, Overlay
 from serving.sqlite_log import SqliteLog
 from tests.adapters.event_stores import KINDS_OF_STORE, redis_server
+from tests.adapters.small_shop import shop_tables, write_shop
 
 PARAMS = load_params(
     assignments=[
@@ -159,9 +161,10 @@ def test_servers_that_share_know_what_one_alone_knows(address, tmp_path):
             assert log.keep(f"r{number}", b"q", b"a", [made], versions) == b"a"
             alone.expect(made.customer_id, made.campaign_id, made.channel, made.earliest_us, number)
         assert told(share, ids) == told(alone, ids)
-        earlier = [each.expect("c0", "A", "push", 7, 7) for each in (alone, share)]
+        both: list[Overlay] = [alone, share]
+        earlier = [each.expect("c0", "A", "push", 7, 7) for each in both]
         assert told(share, ids) == told(alone, ids)
-        for overlay, before in zip((alone, share), earlier, strict=True):
+        for overlay, before in zip(both, earlier, strict=True):
             overlay.settle("c0", "A", before, kept=False)
         assert told(share, ids) == told(alone, ids)
         log.forget("c3")
@@ -176,8 +179,9 @@ def test_a_server_without_the_store_or_without_a_log_is_refused(address, tmp_pat
 
     with pytest.raises(ArtefactError, match="has no store 'test:none'"):
         check_made(Shared(address, "test:none"))
+    intake = open_data(write_shop(tmp_path / "shop", shop_tables()), PARAMS, as_of=None, quarantine=None)
     with pytest.raises(UsageError, match="password in REDISCLI_AUTH"):
-        make_store(tmp_path / "store", None, PARAMS, Beginning(redis="redis://:secret@localhost/0"))
+        make_store(tmp_path / "store", intake, PARAMS, Beginning(redis="redis://:secret@localhost/0"))
     store = RedisStore(address, PARAMS, prefix="test:nolog")
     store._client.config_set("appendonly", "no")
     with pytest.raises(RefusedError, match="writes no log"):

@@ -19,7 +19,7 @@ from tests.adapters.event_stores import redis_server
 from tests.adapters.http_server import Client, new_key, running
 from tests.adapters.workplace import AS_OF, Workplace
 
-BEFORE = "2026-10-31T10:00:00Z"
+BEFORE = "2026-10-31T23:59:00Z"
 ONE_CONTACT = "eligibility.windows={month: {contacts: 1, days: 28}}"
 
 
@@ -135,7 +135,7 @@ def test_who_is_erased_at_one_is_unknown_to_the_other_and_to_trainings(
     for table in ("customers", "interactions", "consents", "propensities"):
         found = intake.connection.execute(f"SELECT count(*) FROM {table} WHERE customer_id = ?", [customer])
         assert found.fetchall() == [(0,)]
-    query = "SELECT kind, value FROM interactions WHERE customer_id = ? AND occurred_at = TIMESTAMP '2026-10-31 10:00'"
+    query = "SELECT kind, value FROM interactions WHERE customer_id = ? AND occurred_at = TIMESTAMP '2026-10-31 23:59'"
     assert intake.connection.execute(query, [customers[301]]).fetchall() == [("purchased", None)]
 
 

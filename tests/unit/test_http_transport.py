@@ -10,7 +10,7 @@ import pytest
 from contract.errors import ArtefactError, UsageError
 from serving.http.answers import answer
 from serving.http.application import Application, Bounds
-from serving.http.desk import Desk, Joint, at_once
+from serving.http.desk import Desk, Joint, Work, at_once
 from serving.http.keys import Keys, load_keys
 from serving.http.messages import Message
 from serving.http.metrics import Metrics
@@ -164,7 +164,7 @@ def test_small_requests_of_one_kind_are_answered_at_once_and_only_the_wrong_one_
 
     async def play():
         desk = Desk(most_waiting=500, timeout_seconds=60.0)
-        works = [(Joint("a", done, number), 1) for number in range(20)]
+        works: list[tuple[Work, int]] = [(Joint("a", done, number), 1) for number in range(20)]
         works[1:1] = [(Joint("b", done, 40), 1), (at_once(answer({})), 1)]
         results = await asyncio.gather(*(desk.done(*each) for each in works), return_exceptions=True)
         return desk.waiting, results
@@ -196,6 +196,25 @@ def test_work_that_waited_too_long_is_not_done(shop):
     app.desk = Desk(most_waiting=500, timeout_seconds=-1.0)
     assert ask(app, "GET", "/v1/names/anna", key=key)[0] == 503
     assert app.desk.waiting == 0
+
+
+def test_work_that_was_begun_is_ended(shop):
+    app, key = shop
+    desk = Desk(most_waiting=500, timeout_seconds=60.0)
+    app.desk = desk
+
+    async def play():
+        body = msgspec.json.encode({"numbers": [1] * 30})
+        asking = asyncio.create_task(asked(app, "POST", "/v1/sums", body, key=key))
+        while not desk.waiting:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        for item in desk._queue:
+            assert item.begun
+            item.until = 0.0
+        return await asking
+
+    assert asyncio.run(play())[0] == 200
 
 
 def test_keys_are_kept_as_digests_only(tmp_path):
