@@ -264,6 +264,35 @@ def test_no_acknowledged_event_is_lost_by_kill_9(words: list[object], folder: Pa
         assert (answer["accepted"], answer["known"]) == (0, len(acknowledged))
 
 
+def test_a_grant_counts_from_when_the_server_is_told_to_read_it(
+    trained: Workplace, words: list[object], folder: Path, key: str, customers: list[str]
+) -> None:
+    data = folder / "granting"
+    shutil.copytree(trained.data, data)
+    consents = pq.read_table(data / "consents.parquet")
+    customer = customers[4]
+
+    def email(client: Client) -> Any:
+        _, answer = client.ask("POST", "/v1/scores", {"customers": [customer]})
+        return next(each for each in answer["customers"][0]["channels"] if each["channel"] == "email")
+
+    mine = pc.equal(consents["customer_id"], customer)
+    pq.write_table(consents.filter(pc.invert(mine)), data / "consents.parquet")
+    own = with_store(words, folder / "granting_store")
+    with running(folder, key, *[data if word == trained.data else word for word in own]) as client:
+        assert email(client)["reason"] == "no consent on record"
+        assert client.ask("POST", "/v1/interactions", {"interactions": [bought("g", customer)]})[1]["accepted"] == 1
+        before = client.ask("GET", f"/v1/customers/{customer}")[1]["events"]
+        given = {"customer_id": customer, "channel": "email", "occurred_at": datetime(2026, 10, 31, 12, tzinfo=UTC),
+                 "granted": True}  # fmt: skip
+        rows = [*consents.filter(pc.invert(mine)).to_pylist(), given]
+        pq.write_table(pa.Table.from_pylist(rows, consents.schema), data / "consents.parquet")
+        client.process.send_signal(signal.SIGHUP)
+        while not email(client)["eligible"]:
+            assert client.process.poll() is None
+        assert client.ask("GET", f"/v1/customers/{customer}")[1]["events"] == before
+
+
 def test_a_promoted_model_is_taken_up_and_a_broken_one_is_not(
     trained: Workplace, words: list[object], folder: Path, key: str, customers: list[str]
 ) -> None:
@@ -300,35 +329,6 @@ def test_a_key_counts_from_when_it_is_made_until_it_is_taken_away(server: Client
     load_keys(folder / "keys.json").without("score").save(folder / "keys.json")
     while late.ask("GET", "/v1/models")[0] != 401:
         assert server.ask("GET", "/v1/models")[0] == 200
-
-
-def test_a_grant_counts_from_when_the_server_is_told_to_read_it(
-    trained: Workplace, words: list[object], folder: Path, key: str, customers: list[str]
-) -> None:
-    data = folder / "granting"
-    shutil.copytree(trained.data, data)
-    consents = pq.read_table(data / "consents.parquet")
-    customer = customers[4]
-
-    def email(client: Client) -> Any:
-        _, answer = client.ask("POST", "/v1/scores", {"customers": [customer]})
-        return next(each for each in answer["customers"][0]["channels"] if each["channel"] == "email")
-
-    mine = pc.equal(consents["customer_id"], customer)
-    pq.write_table(consents.filter(pc.invert(mine)), data / "consents.parquet")
-    own = with_store(words, folder / "granting_store")
-    with running(folder, key, *[data if word == trained.data else word for word in own]) as client:
-        assert email(client)["reason"] == "no consent on record"
-        assert client.ask("POST", "/v1/interactions", {"interactions": [bought("g", customer)]})[1]["accepted"] == 1
-        before = client.ask("GET", f"/v1/customers/{customer}")[1]["events"]
-        given = {"customer_id": customer, "channel": "email", "occurred_at": datetime(2026, 10, 31, 12, tzinfo=UTC),
-                 "granted": True}  # fmt: skip
-        rows = [*consents.filter(pc.invert(mine)).to_pylist(), given]
-        pq.write_table(pa.Table.from_pylist(rows, consents.schema), data / "consents.parquet")
-        client.process.send_signal(signal.SIGHUP)
-        while not email(client)["eligible"]:
-            assert client.process.poll() is None
-        assert client.ask("GET", f"/v1/customers/{customer}")[1]["events"] == before
 
 
 def test_without_a_key_no_server_starts(words: list[object], folder: Path) -> None:
