@@ -1,7 +1,7 @@
-"""The server under load, beside `mlflow models serve` on the same model: speed, endurance, kills, overload, odd bodies.
+"""The server under load, beside `mlflow models serve` on the same model; kills, overload, odd bodies, its document.
 
-python -m benchmarks.http [--part speed soak kill overload odd] [--customers 20000] [--folder DIR]; the last line is
-JSON with the figures of the parts that ran. A folder that is given keeps retailer and model for the next time.
+python -m benchmarks.http [--part speed soak kill overload odd document] [--customers 20000] [--folder DIR]; the last
+line is JSON with the figures of the parts that ran. A folder that is given keeps retailer and model for the next time.
 """
 
 import argparse
@@ -18,13 +18,13 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from benchmarks.parts.document_peer import examined
 from benchmarks.parts.http_load import Body, Connection, Heard, closed_loop, open_loop
 from benchmarks.parts.http_servers import Running, World, mlflows, ours, world_in
 from benchmarks.parts.mutations import mutations
 
 CONNECTIONS = (1, 8, 64)
 SIZES = (1, 100)
-PARTS = ("speed", "soak", "kill", "overload", "odd")
 OVERLOAD_CUSTOMERS, OVERLOAD_CONNECTIONS, OVERLOAD = 100, 16, 5.0
 SOAK_SHARE, SOAK_CONNECTIONS = 0.8, 8
 Figures = dict[str, float]
@@ -32,12 +32,13 @@ Figures = dict[str, float]
 
 @dataclass(frozen=True)
 class Length:
-    """How long each measurement takes, how often the server is killed, how many odd bodies are sent."""
+    """How long each measurement takes, how often the server is killed, how many odd bodies and examples are sent."""
 
     seconds: float
     soak_seconds: float
     kills: int
     bodies: int
+    examples: int
 
 
 def our_body(world: World, customers: int) -> Body:
@@ -225,25 +226,39 @@ async def _odd(server: Running, world: World, bodies: int) -> Heard:
     return heard
 
 
+def described(world: World, length: Length) -> Figures:
+    """Schemathesis over the OpenAPI document: every answer is as the document says, none is 5xx, none stays out."""
+    with ours(world) as server:
+        found = examined(server, world.folder, length.examples)
+    tested, operations = found.operations
+    print(f"\ndocument: {found.requests:,} requests to {tested} of {operations} operations, "
+          f"{len(found.failures)} kinds of failure {'; '.join(found.failures)}")  # fmt: skip
+    return {"document_failures": len(found.failures), "document_requests": found.requests}
+
+
+RUNS = {"speed": speed, "soak": soak, "kill": kill, "overload": overload, "odd": odd, "document": described}
+
+
 def main() -> None:
     """Runs the parts asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--part", nargs="*", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--part", nargs="*", choices=RUNS, default=list(RUNS))
     parser.add_argument("--customers", type=int, default=20_000)
     parser.add_argument("--folder", type=Path, default=None, help="kept; a temporary folder by default")
     parser.add_argument("--seconds", type=float, default=10.0, help="of each measurement")
     parser.add_argument("--soak-seconds", type=float, default=600.0)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--bodies", type=int, default=20_000)
+    parser.add_argument("--examples", type=int, default=50, help="of each operation, for the part document")
     options = parser.parse_args()
-    length = Length(options.seconds, options.soak_seconds, options.kills, options.bodies)
+    length = Length(options.seconds, options.soak_seconds, options.kills, options.bodies, options.examples)
     figures: Figures = {}
     with tempfile.TemporaryDirectory() as temporary:
         folder = (options.folder or Path(temporary)).absolute()
         folder.mkdir(parents=True, exist_ok=True)
         world = world_in(folder, options.customers)
         for part in options.part:
-            found = {"speed": speed, "soak": soak, "kill": kill, "overload": overload, "odd": odd}[part](world, length)
+            found = RUNS[part](world, length)
             found["errors_5xx"] = found.get("errors_5xx", 0) + figures.get("errors_5xx", 0)
             figures |= found
     print(json.dumps({name: round(value, 3) for name, value in figures.items()}))

@@ -5,8 +5,8 @@ from the same rows holds: late events stand where their time puts them, exact co
 ever appended. The delivered row is kept too, so that a training can take the store as its data.
 """
 
-from collections.abc import Collection, Iterator
-from hashlib import blake2b
+from collections.abc import Collection, Iterator, Sequence
+from hashlib import blake2b, sha256
 from itertools import pairwise
 from math import isfinite
 from typing import Final, NamedTuple, Protocol
@@ -70,6 +70,9 @@ class EventStore(Protocol):
 
     def history(self, customer_id: str) -> bytes:
         """The customer's events, as `histories` has them; `histories.EMPTY` for a customer who is not known."""
+
+    def histories(self, customer_ids: Sequence[str]) -> list[bytes]:
+        """`history` of each, asked for at once."""
 
     def refresh(self) -> Codebook:
         """Read the codebook anew, for codes that another process appended."""
@@ -197,6 +200,16 @@ def conflicting_id(event: Interaction) -> DataError:
         f"interactions: event_id '{event.event_id}' of customer '{event.customer_id}' was delivered before with other "
         "content; an id names one event; deliver it again as it was, or under an id of its own"
     )
+
+
+def erased_digest(customer_id: str) -> str:
+    """By which an erased customer is known without keeping the id."""
+    return sha256(customer_id.encode()).hexdigest()
+
+
+def erased_customer() -> DataError:
+    """The error for an event of a customer who was to be forgotten."""
+    return DataError("interactions.customer_id: this customer was erased; give somebody new an id of their own")
 
 
 def codebook_to_fill(held: Codebook, timeline: Timeline, n_customers: int) -> Codebook:

@@ -12,13 +12,13 @@ the one that was read; of two who append to one customer at once, one tries agai
 """
 
 import json
-from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 from typing import Any, Final
 
-from contract.errors import ArtefactError, RefusedError, StorageError, UsageError
+from contract.errors import ArtefactError, RefusedError, StorageError
 from contract.params import Params
+from contract.shared_store import CUSTOMER, ERASED, MADE, META, ROW, Shared, connect, literal, reading
 from features.encoding import codebook_from_tree, codebook_to_tree, stable_json
 from features.event_store import (
     VERSION,
@@ -27,6 +27,8 @@ from features.event_store import (
     Interaction,
     codebook_to_fill,
     conflicting_id,
+    erased_customer,
+    erased_digest,
     filled,
     identity,
     opened_codebook,
@@ -36,18 +38,20 @@ from features.histories import EMPTY, inserted
 from features.timeline import Timeline
 
 HISTORY: Final = b"h"
-ROW: Final = b"r"
 EVENT_ID: Final = b"i"
 ATTEMPTS: Final = 1_000
 FILL_CUSTOMERS: Final = 1_000
 
 _COMPARE_AND_SET: Final = """
-local held = redis.call('HGET', KEYS[1], ARGV[1])
-if (held or '') ~= ARGV[2] then return 0 end
-redis.call('HSET', KEYS[1], ARGV[1], unpack(ARGV, 3))
+if redis.call('SISMEMBER', KEYS[2], ARGV[1]) == 1 then return -1 end
+local held = redis.call('HGET', KEYS[1], ARGV[2])
+if (held or '') ~= ARGV[3] then return 0 end
+redis.call('HSET', KEYS[1], ARGV[2], unpack(ARGV, 4))
 return 1
 """
-"""Set the first field and more of them, if the first is as expected; a field that is not there is empty."""
+"""Set the first field and more of them, if the first is as expected; a field that is not there is empty. Of who was to
+be forgotten nothing is set.
+"""
 
 
 class RedisStore:
@@ -77,11 +81,10 @@ class RedisStore:
             StorageError: There is no server, or it does not take writes.
             UsageError: redis is not installed, or the store's codebook is no continuation of the one given.
         """
-        self._client = _client(url)
-        self._meta = f"{prefix}:meta".encode()
-        self._prefix = f"{prefix}:customer:".encode()
+        self._client, self._shared = connect(url), Shared(url, prefix)
+        self._meta, self._erased = self._shared.key(META), self._shared.key(ERASED)
         self._set = self._client.register_script(_COMPARE_AND_SET)
-        with self._storage():
+        with reading():
             if not volatile and not self._client.info("persistence").get("aof_enabled"):
                 raise RefusedError(
                     "event store: the Redis server writes no log (aof_enabled is 0), so no acknowledged event would "
@@ -103,7 +106,7 @@ class RedisStore:
         key, own = self._key(event.customer_id), identity(event)
         row = stable_json(event[1:]).encode()
         named = [] if event.event_id is None else [EVENT_ID + event.event_id.encode()]
-        with self._storage():
+        with reading():
             for _ in range(ATTEMPTS):
                 held, known, *ids = self._client.hmget(key, [HISTORY, ROW + own, *named])
                 if ids and ids[0] not in (None, own):
@@ -114,7 +117,10 @@ class RedisStore:
                 fields = [HISTORY, held or b"", after, ROW + own, row]
                 if named:
                     fields += [named[0], own]
-                if self._set(keys=[key], args=fields):
+                done = self._set(keys=[key, self._erased], args=[erased_digest(event.customer_id), *fields])
+                if done < 0:
+                    raise erased_customer()
+                if done:
                     return Appended(True, after)
         raise StorageError(
             f"event store: customer '{event.customer_id}' was written by others {ATTEMPTS} times in a row; deliver the "
@@ -123,13 +129,20 @@ class RedisStore:
 
     def history(self, customer_id: str) -> bytes:
         """See `EventStore`."""
-        with self._storage():
+        with reading():
             held: bytes | None = self._client.hget(self._key(customer_id), HISTORY)
         return EMPTY if held is None else held
 
+    def histories(self, customer_ids: Sequence[str]) -> list[bytes]:
+        """See `EventStore`."""
+        with reading(), self._client.pipeline(transaction=False) as asking:
+            for each in customer_ids:
+                asking.hget(self._key(each), HISTORY)
+            return [EMPTY if held is None else held for held in asking.execute()]
+
     def refresh(self) -> Codebook:
         """See `EventStore`."""
-        with self._storage():
+        with reading():
             held = self._held()
         if held and held[1] != self._coding.codebook:
             self._coding.use(held[1])
@@ -138,8 +151,8 @@ class RedisStore:
     def fill(self, timeline: Timeline) -> int:
         """See `EventStore`."""
         taken = 0
-        with self._storage():
-            n_customers = sum(1 for _ in self._keys())
+        with reading():
+            n_customers = len(self._shared.names(self._client, CUSTOMER))
             self._grow(lambda: codebook_to_fill(self._coding.codebook, timeline, n_customers))
             rows = filled(timeline)
             while batch := list(islice(rows, FILL_CUSTOMERS)):
@@ -150,26 +163,31 @@ class RedisStore:
                 taken += len(batch)
         return taken
 
+    def mark_made(self) -> None:
+        """Say that the store was filled, for those who open it later."""
+        with reading():
+            self._client.hset(self._meta, MADE, VERSION)
+
     def forget(self, customer_id: str) -> bool:
         """See `EventStore`. The server's log holds what was written until it is rewritten, which this asks for."""
-        with self._storage():
+        with reading():
             known = bool(self._client.delete(self._key(customer_id)))
-            if known and not self._client.info("persistence").get("aof_rewrite_in_progress"):
-                self._client.bgrewriteaof()
+            if known:
+                rewrite_log(self._client)
         return known
 
     def encoded(self, event: Interaction) -> tuple[int, int]:
         """See `EventStore`."""
         cents = self._coding.checked(event)
-        with self._storage():
+        with reading():
             return self._code(event), cents
 
     def interactions(self, kinds: Collection[str] | None = None) -> Iterator[Interaction]:
         """See `EventStore`."""
-        with self._storage():
-            for key in sorted(self._keys()):
-                customer_id = key[len(self._prefix) :].decode()
-                rows = [json.loads(row) for _, row in self._client.hscan_iter(key, match=ROW + b"*")]
+        with reading():
+            for customer_id in self._shared.names(self._client, CUSTOMER):
+                fields = self._client.hgetall(self._key(customer_id)).items()
+                rows = [json.loads(row) for field, row in fields if field.startswith(ROW)]
                 for row in sorted(rows, key=_row_order):
                     event = Interaction(customer_id, *row)
                     if kinds is None or event.kind in kinds:
@@ -180,11 +198,7 @@ class RedisStore:
         self._client.close()
 
     def _key(self, customer_id: str) -> bytes:
-        return self._prefix + customer_id.encode()
-
-    def _keys(self) -> Iterable[bytes]:
-        keys: Iterable[bytes] = self._client.scan_iter(match=_literal(self._prefix) + b"*", count=10_000)
-        return keys
+        return self._shared.key(CUSTOMER, customer_id)
 
     def _code(self, event: Interaction) -> int:
         code = self._coding.number(event)
@@ -202,7 +216,7 @@ class RedisStore:
                 self._coding.use(held[1])
             codebook = wanted()
             text = stable_json(codebook_to_tree(codebook)).encode()
-            if self._set(keys=[self._meta], args=[b"codebook", held[0] if held else b"", text]):
+            if self._set(keys=[self._meta, self._erased], args=[b"", b"codebook", held[0] if held else b"", text]):
                 self._coding.use(codebook)
                 return
         raise StorageError(f"event store: the codebook was written by others {ATTEMPTS} times in a row; deliver again")
@@ -219,35 +233,19 @@ class RedisStore:
                 f"event store: {self._meta.decode()} is of version {found.decode()}; expected {VERSION}; fill a new one"
             )
 
-    @contextmanager
-    def _storage(self) -> Iterator[None]:
-        from redis.exceptions import RedisError
 
-        try:
-            yield
-        except RedisError as error:
-            raise StorageError(
-                f"event store: Redis cannot be read or written ({error}); the last event may or may not be kept; "
-                "see to the server, and deliver it again: it counts once"
-            ) from error
+def remove_store(shared: Shared) -> None:
+    """Remove every key of a store."""
+    with reading(), connect(shared.url) as client:
+        keys = client.scan_iter(match=literal(f"{shared.prefix}:".encode()) + b"*", count=10_000)
+        while some := list(islice(keys, FILL_CUSTOMERS)):
+            client.delete(*some)
 
 
-def _client(url: str) -> Any:
-    try:
-        import redis
-    except ImportError as error:
-        raise UsageError(
-            "event store: the package redis is not installed; pip install 'channelwise[redis]', or use SQLite"
-        ) from error
-    try:
-        return redis.Redis.from_url(url)
-    except ValueError as error:
-        raise UsageError(f"event store: '{url}' ({error}); expected such as redis://localhost:6379/0") from error
-
-
-def _literal(pattern: bytes) -> bytes:
-    """A text as a pattern that matches it alone."""
-    return b"".join(b"\\" + bytes((byte,)) if byte in b"*?[]^\\" else bytes((byte,)) for byte in pattern)
+def rewrite_log(client: Any) -> None:
+    """Have the server write its log anew, without what was removed."""
+    if not client.info("persistence").get("aof_rewrite_in_progress"):
+        client.bgrewriteaof()
 
 
 def _row_order(row: list[Any]) -> tuple[int, str]:

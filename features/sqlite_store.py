@@ -8,7 +8,7 @@ the disk, which costs a millisecond or more, and survives that too. Processes on
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import RLock
@@ -131,6 +131,10 @@ class SqliteStore:
             except sqlite3.Error as error:
                 raise self._failed(error) from error
         return row[0] if row else EMPTY
+
+    def histories(self, customer_ids: Sequence[str]) -> list[bytes]:
+        """See `EventStore`."""
+        return list(map(self.history, customer_ids))
 
     def refresh(self) -> Codebook:
         """See `EventStore`."""

@@ -132,7 +132,7 @@ class Desks:
             DataError: a plan or its prices are missing or damaged.
             UsageError: a plan is of other channels, or of several contacts a customer.
         """
-        self._params, self._connection = params, connection
+        self._params, self.connection = params, connection
         self._costs = np.array([params.channels[name].unit_cost for name in params.outbound])
         self._plain: dict[str, CampaignDesk] = {}
         self._planned: dict[Path, dict[str, CampaignDesk]] = {}
@@ -188,7 +188,7 @@ class Desks:
 
     def _groups(self, columns: Sequence[str]) -> dict[str, dict[str, str]]:
         """What the customers table says of these columns; prices of others are not paid."""
-        with self._connection.cursor() as cursor:
+        with self.connection.cursor() as cursor:
             there = [name for name in columns if name in cursor.sql("SELECT * FROM customers LIMIT 0").columns]
             if not there:
                 return {}

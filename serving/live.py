@@ -17,7 +17,7 @@ from contract.tables import DATA_TABLES, SCHEMAS
 from features.demographic import Customers
 from features.event_store import EventStore, Interaction
 from features.events import NO_CATEGORY
-from features.histories import inserted
+from features.histories import EMPTY, inserted
 from features.matrix import Matrix
 from features.online import NO_CANDIDATE, Asked, OnlineFeatures
 from features.permission import Use, Uses, uses
@@ -137,6 +137,9 @@ class LiveModel:
             for column in features.demographic.columns
             if column.categorical
         }
+        # Once for one row and once for several, which are compiled apart.
+        for count in (1, 2):
+            self.predict([Person("", EMPTY)] * count, now_us, NO_CAMPAIGN)
 
     @property
     def replaceable(self) -> list[str]:
@@ -163,6 +166,10 @@ class LiveModel:
     def history(self, customer_id: str) -> bytes:
         """The customer's events, as the store has them now."""
         return self._store.history(customer_id)
+
+    def histories(self, customer_ids: Sequence[str]) -> list[bytes]:
+        """`history` of each, asked for at once."""
+        return self._store.histories(customer_ids)
 
     def history_with(self, history: bytes, events: Sequence[Interaction]) -> bytes:
         """The history as it would be if these events of the customer had been delivered too.

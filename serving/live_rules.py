@@ -22,9 +22,10 @@ from contract.contact_rules import zone_of
 from contract.params import Params
 from features.event_store import Interaction
 from serving.contact_state import NEVER, Bits, Contacts, ContactState
-from serving.dossiers import Dossiers, Row, Vocabulary, read_dossiers
+from serving.dossiers import Dossiers, Row, read_dossiers
 from serving.gathering import Gatherer
 from serving.judging import Campaign, Judgement, Policy, judge, policy_of
+from serving.overlay import Expected, HeldOverlay, Overlay, Reading, Told
 from serving.quiet import DAY_US, QuietClock
 from serving.rulebook import (
     COMPLAINED,
@@ -41,14 +42,6 @@ from serving.suppression import SUPPRESSED, read_lists
 
 HOUR_US: Final = DAY_US // 24
 Events = Sequence[Interaction]
-
-
-class Expected(NamedTuple):
-    """A contact that was decided and is not known to be sent: on which channel, for when, and when it was decided."""
-
-    channel: int
-    moment_us: int
-    made_at_us: int
 
 
 class Contact(NamedTuple):
@@ -82,6 +75,7 @@ class LiveRules:
         ids: Sequence[str],
         transactional: frozenset[str],
         now_us: int,
+        overlay: Overlay | None = None,
     ) -> None:
         """Reads the past.
 
@@ -91,6 +85,7 @@ class LiveRules:
             ids: (n,) all customers, ascending.
             transactional: ids of campaigns of that type.
             now_us: the present, microseconds since 1970 UTC; no earlier moment is asked for.
+            overlay: what comes in from here on; by default what this object is told.
 
         Raises:
             DataError: a suppression list cannot be read, or customers lack a column that the rules name.
@@ -98,16 +93,12 @@ class LiveRules:
         self._params, self.book = params, rulebook(params.eligibility)
         self._transactional = transactional
         self._wait_us = round(params.serving.planned_hours * HOUR_US)
-        self._words = Vocabulary.of(params, params.serving.planned_hours)
+        self._reading = Reading(params)
+        self._words, self.overlay = self._reading.words, overlay or HeldOverlay(params)
         self._ids, self._lasting = _lasting(connection, params, self.book, ids, now_us)
         self._base: Dossiers = read_dossiers(connection, self._ids, params, self._words, now_us)
-        self._channels = {name: at for at, name in enumerate(params.outbound)}
         self._needs = [params.channels[name].consent for name in params.outbound]
         self._bits = {name: 1 << self.book.bit(name) for name in (NO_CONSENT, WITHDRAWN, UNSUBSCRIBED, COMPLAINED)}
-        self._since: dict[str, list[Row]] = defaultdict(list)
-        self._first_us: dict[str, int] = {}
-        self._expected: dict[str, dict[str, Expected]] = defaultdict(dict)
-        self._gone: set[str] = set()
         self._exclusions = [_pattern(each.after) for each in params.eligibility.exclusions.values()]
         self._refuses = [_pattern(each.refuse) for each in params.eligibility.exclusions.values()]
         self._traits: dict[str | None, tuple[bool, int]] = {}
@@ -128,42 +119,36 @@ class LiveRules:
 
     def take(self, event: Interaction) -> None:
         """An event came in that was not known before."""
-        customer = event.customer_id
-        if self._params.eligibility.min_relation_days:
-            known = self._first_us.get(customer, event.occurred_at_us)
-            self._first_us[customer] = min(known, event.occurred_at_us)
-        row = self._row(event)
-        if row is not None:
-            self._since[customer].append(row)
-
-    def _row(self, event: Interaction) -> Row | None:
-        """The event where it matters to a rule."""
-        kind = self._words.numbers[event.kind]
-        if not self._words.meanings[kind].matters:
-            return None
-        return Row(event.occurred_at_us, self._channels.get(event.channel or "", -1), kind, event.campaign_id)
+        self.overlay.take(event)
 
     def expect(
         self, customer_id: str, campaign_id: str, channel: str | None, moment_us: int, made_at_us: int
     ) -> Expected | None:
         """A decision was made; it stands in place of an earlier one about customer and campaign, which is returned."""
-        earlier = self._expected.get(customer_id, {}).pop(campaign_id, None)
-        if channel is not None:
-            self._expected[customer_id][campaign_id] = Expected(self._channels[channel], moment_us, made_at_us)
-        return earlier
+        return self.overlay.expect(customer_id, campaign_id, channel, moment_us, made_at_us)
+
+    def settle(self, customer_id: str, campaign_id: str, earlier: Expected | None, *, kept: bool) -> None:
+        """The decision expected last survives from here on, or was not kept: then the earlier one stands again."""
+        self.overlay.settle(customer_id, campaign_id, earlier, kept=kept)
 
     def forget(self, customer_id: str) -> None:
         """Know nothing of the customer any more but what a suppression list says."""
-        self._since.pop(customer_id, None)
-        self._first_us.pop(customer_id, None)
-        self._expected.pop(customer_id, None)
-        self._gone.add(customer_id)
+        self.overlay.forget(customer_id)
+
+    def told(self, customer_ids: Sequence[str]) -> Mapping[str, Told]:
+        """What came in of customers, and of the other ids of the same persons."""
+        others = self._lasting.others
+        return self.overlay.of(
+            list(dict.fromkeys(one for each in customer_ids for one in (each, *others.get(each, ()))))
+            if others
+            else customer_ids
+        )
 
     def access(
-        self, customer_ids: Sequence[str], as_of_us: int, campaign_id: str | None, fresh: Sequence[Events] = ()
+        self, customer_ids: Sequence[str], as_of_us: int, campaign_id: str | None, since: "Since | None" = None
     ) -> Access:
         """Eligibility and reason (None where eligible) of n customers on the k outbound channels, as `judged` says."""
-        return self.shown(self.judged(customer_ids, as_of_us, campaign_id, fresh))
+        return self.shown(self.judged(customer_ids, as_of_us, campaign_id, since))
 
     def shown(self, judged: Judgement) -> Access:
         """A judgement in words: of the rules that refuse, the first."""
@@ -171,7 +156,7 @@ class LiveRules:
         return Access(judged.refused == 0, self._reasons, np.array(first, dtype=np.int64))
 
     def judged(
-        self, customer_ids: Sequence[str], as_of_us: int, campaign_id: str | None, fresh: Sequence[Events] = ()
+        self, customer_ids: Sequence[str], as_of_us: int, campaign_id: str | None, since: "Since | None" = None
     ) -> Judgement:
         """Every rule that refuses n customers on the k outbound channels, and from when none does.
 
@@ -179,10 +164,12 @@ class LiveRules:
             customer_ids: whom.
             as_of_us: the moment; only what happened before it counts.
             campaign_id: what is to be sent. Contacts planned for it do not count: a decision made now replaces those.
-            fresh: (n,) events of each that count for this answer only; none where empty.
+            since: what came in; by default what is `told` now.
         """
+        told, fresh = since or Since(self.told(customer_ids))
+        moment = _Moment(told, as_of_us, campaign_id)
         events = fresh or [()] * len(customer_ids)
-        known = [self._one(*each, as_of_us, campaign_id) for each in zip(customer_ids, events, strict=True)]
+        known = [self._one(*each, moment) for each in zip(customer_ids, events, strict=True)]
         if self._timeless:
             standing = np.array([each.standing for each in known], dtype=np.uint64)
             return Judgement(standing, np.where(standing != 0, NEVER, as_of_us))
@@ -208,8 +195,9 @@ class LiveRules:
             zone=np.array([each.zone for each in known], dtype=np.int16),
         )
 
-    def _one(self, customer_id: str, fresh: Events, as_of_us: int, campaign_id: str | None) -> "_Known":
-        number, gone = self._number(customer_id), customer_id in self._gone
+    def _one(self, customer_id: str, fresh: Events, moment: "_Moment") -> "_Known":
+        told, as_of_us = moment.told, moment.as_of_us
+        number, gone = self._number(customer_id), told[customer_id].gone
         lasting = self._lasting
         standing = self._unknown.copy() if number is None else lasting.standing[number].tolist()
         if gone:
@@ -219,27 +207,22 @@ class LiveRules:
         others = () if gone else lasting.others.get(customer_id, ())
         signups, firsts = [], []
         for member in (customer_id, *others):
-            at = number if member == customer_id else self._number(member)
-            rows = self._rows(member, at)
+            at, came = number if member == customer_id else self._number(member), told[member]
+            rows = [*([] if at is None or came.gone else self._base.rows(at)), *came.rows]
             if fresh and member == customer_id:
-                rows = rows + [row for row in map(self._row, fresh) if row is not None]
+                rows += [row for row in map(self._reading.row, fresh) if row is not None]
                 firsts += [each.occurred_at_us for each in fresh]
             self._add(known, rows, as_of_us, own=member == customer_id)
             if self._timeless:
                 continue
-            self._add_expected(known, member, rows, as_of_us, campaign_id)
-            if at is not None and member not in self._gone:
+            self._add_expected(known, came.expected, rows, moment)
+            if at is not None and not came.gone:
                 signups.append(int(self._base.signup_us[at]))
                 firsts.append(int(self._base.first_us[at]))
-            firsts.append(self._first_us.get(member, -1))
+            firsts.append(came.first_us)
         known.since_us = _begin(signups, firsts, as_of_us)
         known.contacts.sort()
         return known
-
-    def _rows(self, customer_id: str, number: int | None) -> list[Row]:
-        base = [] if number is None or customer_id in self._gone else self._base.rows(number)
-        since = self._since.get(customer_id)
-        return base if since is None else base + since
 
     def _add(self, known: "_Known", rows: list[Row], as_of_us: int, *, own: bool) -> None:
         """What one id of the person says before as-of."""
@@ -282,11 +265,12 @@ class LiveRules:
             standing[channel] |= found
 
     def _add_expected(
-        self, known: "_Known", member: str, rows: list[Row], as_of_us: int, campaign_id: str | None
+        self, known: "_Known", expected: Mapping[str, Expected], rows: list[Row], moment: "_Moment"
     ) -> None:
         """Contacts decided and not sent, as `serving.planned` counts those of a plan."""
-        for name, each in self._expected.get(member, {}).items():
-            if name == campaign_id or as_of_us - each.made_at_us > self._wait_us:
+        as_of_us = moment.as_of_us
+        for name, each in expected.items():
+            if name == moment.campaign_id or as_of_us - each.made_at_us > self._wait_us:
                 continue
             answers = (
                 row.campaign_id == name and row.channel == each.channel and each.made_at_us <= row.time_us < as_of_us
@@ -333,6 +317,23 @@ class LiveRules:
             1 << self.book.bit(NO_ADDRESS) if name in reachable and reachable[name].address is not None else 0
             for name in self._params.outbound
         ]
+
+
+class Since(NamedTuple):
+    """What came in since the past was read: told of each id, and (n,) events of each customer that count for one answer
+    only, none where empty.
+    """
+
+    told: Mapping[str, Told]
+    fresh: Sequence[Events] = ()
+
+
+class _Moment(NamedTuple):
+    """What is asked of one customer after the other."""
+
+    told: Mapping[str, Told]
+    as_of_us: int
+    campaign_id: str | None
 
 
 class _Known:

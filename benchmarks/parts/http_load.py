@@ -75,6 +75,9 @@ class Connection:
         Raises:
             OSError: the connection broke.
         """
+        if self._streams is not None and self._streams[0].at_eof():
+            # The server closes what was idle for long; that breaks no request.
+            self.close()
         if self._streams is None:
             self._streams = await asyncio.open_connection("127.0.0.1", self._port, limit=2**20)
         reader, writer = self._streams

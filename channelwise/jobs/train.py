@@ -1,6 +1,7 @@
 """The job that trains: puts intake, features, training and registry together; shows nothing."""
 
 import tempfile
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -11,11 +12,11 @@ from contract.intake import open_data
 from contract.params import Params
 from contract.progress import Progress
 from contract.report import CheckReport
-from contract.stored import EVENTS, is_store
+from contract.stored import is_store
 from features.events import Codebook
 from features.matrix import FeatureSet
-from features.sqlite_store import SqliteStore
 from models.bundle import Bundle
+from serving.store import open_store
 from training.pipeline import ProfileName, TrainingResult, train
 from training.provenance import tables_used
 from training.tracking import FOLDER, Tracked, champion_bundle, track
@@ -75,9 +76,7 @@ def run_train(
 def _codebook(data: Place, champion: Bundle | None, params: Params) -> Codebook | None:
     """The numbers of codes that must stay: a store's, so that the model can serve from it, or else the champion's."""
     if isinstance(data, Path) and is_store(data):
-        store = SqliteStore(data / EVENTS, params)
-        try:
-            return store.codebook
-        finally:
-            store.close()
+        store = open_store(data, params)
+        with closing(store.events), closing(store.log):
+            return store.events.codebook
     return FeatureSet.from_json(champion.manifest.features).codebook if champion else None

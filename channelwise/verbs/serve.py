@@ -39,7 +39,24 @@ def serve(
             help="The last plan of a campaign, by whose prices decisions are made; may be repeated.",
         ),
     ] = None,
+    monitor: Annotated[
+        Path | None,
+        typer.Option(
+            "--monitor",
+            metavar="FILE",
+            help="NAME.json of the last `channelwise monitor`, told under /metrics; read again when written anew.",
+        ),
+    ] = None,
     store: StoreFolder = STORE,
+    redis: Annotated[
+        str | None,
+        typer.Option(
+            "--redis",
+            metavar="URL",
+            help="Keep events and decisions of a new store in Redis, redis://HOST:PORT/DB, where other servers with a "
+            "copy of its folder share them; the password is taken from REDISCLI_AUTH.",
+        ),
+    ] = None,
     keys: KeysFile = KEYS,
     as_of: Annotated[
         str | None,
@@ -58,7 +75,6 @@ def serve(
     """
     from channelwise.jobs.serve import ServeRequest, run_serve
     from models.champion import pointer_file
-    from serving.http.keys import load_keys
 
     settings = read_params(params, assignments)
     fixed = None if as_of is None else read_time(as_of)
@@ -66,10 +82,12 @@ def serve(
         data=None if data is None else read_data(data),
         store=store,
         model=model or pointer_file(CHAMPIONS, settings.objective),
-        keys=load_keys(keys),
+        keys=keys,
         host=host,
         port=port,
         plans=tuple(plan or ()),
+        monitoring=monitor,
+        redis=redis,
     )
     with progress_bars() as progress:
         run_serve(request, settings, progress, clock=now if fixed is None else lambda: fixed, say=sys.stderr)
@@ -108,7 +126,7 @@ def listed(file: KeysFile = KEYS) -> None:
 
 @keys.command("remove")
 def remove(name: Annotated[str, typer.Argument(help="Whose key it is.")], file: KeysFile = KEYS) -> None:
-    """Take a key away; a running server lets it in until it is started again."""
+    """Take a key away; a running server refuses it within `serving.watch_seconds`."""
     from serving.http.keys import load_keys
 
     load_keys(file).without(name).save(file)

@@ -6,9 +6,9 @@ interaction, with its propensity, so that the next training knows: held out or n
 would count only where chance did so too.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -20,17 +20,30 @@ from serving.contact_state import NEVER
 from serving.decision_log import Decided
 from serving.desks import CampaignDesk, Desks, Made, Offer
 from serving.http.answers import Answer, Encoder
-from serving.http.desk import Work
+from serving.http.desk import Pieces, busy
 from serving.http.messages import DecisionMade, DecisionsAnswer, DecisionsRequest
 from serving.http.routes import Call
 from serving.http.service import Service, microseconds, moment, pieces
 from serving.live import LiveModel, Person
-from serving.live_rules import Expected
+from serving.live_rules import Since
+from serving.overlay import Expected, Told
 from serving.roles import INELIGIBLE, ROLES
+
+ATTEMPTS: Final = 20
+"""To decide about customers about whom other servers decide at the same time."""
 
 NO_CONTACT: Final = "no_contact"
 UNMEASURED: Final = "its worth there is not measured"
 _DECODER: Final = msgspec.json.Decoder(DecisionsAnswer)
+
+
+class _Asked(NamedTuple):
+    """Some customers, for which campaign, when, and what came in of them."""
+
+    ids: Sequence[str]
+    campaign_id: str
+    now_us: int
+    told: Mapping[str, Told]
 
 
 @dataclass(frozen=True)
@@ -40,7 +53,7 @@ class Deciding:
     service: Service
     desks: Desks
 
-    def decisions(self, call: Call) -> Work:
+    def decisions(self, call: Call) -> Pieces:
         """Decisions about the customers asked for, or what was answered under the request's id before.
 
         Raises:
@@ -52,37 +65,52 @@ class Deciding:
         if kept is not None:
             self._follow(request.request_id, _DECODER.decode(kept))
             return Answer(200, kept)
-        now, model, desk = self.service.clock(), self.service.served.model, self.desks.of(request.campaign_id)
+        for _ in range(ATTEMPTS):
+            told, kept = yield from self._attempted(request, question)
+            if kept is not None:
+                self._follow(request.request_id, told)
+                return Answer(200, kept)
+        raise busy(1.0)
+
+    def _attempted(
+        self, request: DecisionsRequest, question: bytes
+    ) -> Generator[None, None, tuple[DecisionsAnswer, bytes | None]]:
+        """Decisions about all customers, as message and as bytes; no bytes where another server decided meanwhile."""
+        campaign_id, now = request.campaign_id, self.service.clock()
+        model, desk = self.service.served.model, self.desks.of(campaign_id)
         made: dict[str, DecisionMade] = {}
         earlier: dict[str, Expected | None] = {}
+        versions: dict[str, int] = {}
+        settled = False
         try:
             for ids in pieces(list(dict.fromkeys(request.customers))):
-                for each in self._made(ids, request.campaign_id, model, desk, now):
+                since = self.service.told(ids, model)
+                versions = {name: each.version for name, each in since.items()} | versions
+                for each in self._made(_Asked(ids, campaign_id, now, since), model, desk):
                     made[each.customer_id] = each
-                    earlier[each.customer_id] = self._expect(request.campaign_id, each, now)
+                    earlier[each.customer_id] = self._expect(campaign_id, each, now)
                 yield
             told = DecisionsAnswer(
                 request_id=request.request_id,
-                campaign_id=request.campaign_id,
+                campaign_id=campaign_id,
                 model_version=model.model_version,
                 as_of=moment(now),
                 priced=desk.priced,
                 decisions=[made[each] for each in request.customers],
             )
-            answered, kept = self._kept(request, question, told, list(made.values()))
-        except BaseException:
-            self._restore(request.campaign_id, earlier)
-            raise
-        self._follow(request.request_id, answered)
-        return Answer(200, kept)
+            body, decided = Encoder.encode(told), self._decided(request, told)
+            kept = self.service.log.keep(request.request_id, question, body, decided, versions)
+            settled = kept == body
+            return (told, kept) if settled or kept is None else (_DECODER.decode(kept), kept)
+        finally:
+            for customer_id, before in earlier.items():
+                self.service.rules.settle(customer_id, campaign_id, before, kept=settled)
 
-    def _made(
-        self, ids: Sequence[str], campaign_id: str, model: LiveModel, desk: CampaignDesk, now_us: int
-    ) -> list[DecisionMade]:
-        service = self.service
-        people = [Person(each, model.history(each)) for each in ids]
+    def _made(self, asked: _Asked, model: LiveModel, desk: CampaignDesk) -> list[DecisionMade]:
+        service, (ids, campaign_id, now_us, told) = self.service, asked
+        people = list(map(Person, ids, model.histories(ids)))
         predicted = model.predict(people, now_us, service.shop.campaign(campaign_id))
-        judged = service.rules.judged(ids, now_us, campaign_id)
+        judged = service.rules.judged(ids, now_us, campaign_id, Since(told))
         access = service.rules.shown(judged)
         reasons, measured = access.reason.tolist(), ~np.isnan(predicted.uplift)
         worth, channels = predicted.worth.tolist(), service.params.outbound
@@ -109,17 +137,19 @@ class Deciding:
             found.append(_message(customer_id, made, value, cost, earliest if now_us < earliest < NEVER else None))
         return found
 
-    def _kept(
-        self, request: DecisionsRequest, question: bytes, told: DecisionsAnswer, made: Sequence[DecisionMade]
-    ) -> tuple[DecisionsAnswer, bytes]:
-        """The answer that counts, as message and as bytes, once the decisions survive the end of the server."""
-        log = self.service.log
+    def _decided(self, request: DecisionsRequest, told: DecisionsAnswer) -> list[Decided]:
+        """The decisions as the log has them, one of each customer.
+
+        Raises:
+            DataError: a customer was to be forgotten.
+        """
+        log, made = self.service.log, list({each.customer_id: each for each in told.decisions}.values())
         erased = log.erased_among([each.customer_id for each in made])
         if erased:
             places = ", ".join(f"customers[{request.customers.index(each)}]" for each in erased[:5])
             raise DataError(f"{places}: was erased, and is not decided about; ask without")
-        as_of_us, body = microseconds(told.as_of), Encoder.encode(told)
-        decided = [
+        as_of_us = microseconds(told.as_of)
+        return [
             Decided(
                 each.customer_id,
                 told.campaign_id,
@@ -132,8 +162,6 @@ class Deciding:
             )
             for each in made
         ]
-        kept = log.keep(request.request_id, question, body, decided)
-        return (told, body) if kept == body else (_DECODER.decode(kept), kept)
 
     def _follow(self, request_id: str, answered: DecisionsAnswer) -> None:
         """What follows from kept decisions; doing it twice changes nothing."""
@@ -158,15 +186,6 @@ class Deciding:
         """What was expected until now."""
         moment_us = now_us if each.not_before is None else microseconds(each.not_before)
         return self.service.rules.expect(each.customer_id, campaign_id, each.channel, moment_us, now_us)
-
-    def _restore(self, campaign_id: str, earlier: Mapping[str, Expected | None]) -> None:
-        """Expect again what was expected before decisions that were not kept."""
-        channels, expect = self.service.params.outbound, self.service.rules.expect
-        for customer_id, each in earlier.items():
-            if each is None:
-                expect(customer_id, campaign_id, None, 0, 0)
-            else:
-                expect(customer_id, campaign_id, channels[each.channel], each.moment_us, each.made_at_us)
 
 
 def _message(

@@ -2,12 +2,13 @@
 
 Work is a generator that yields between pieces and returns its result, so that a request of a thousand customers lets
 smaller ones pass. One piece runs, then everything that has arrived meanwhile is looked at: a request beyond the bound
-is refused within one piece's time, however many wait.
+is refused within one piece's time, however many wait. Small work of one kind that waits at the same time is done at
+once, since most of its cost is paid once however many are asked about.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Hashable, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from time import perf_counter
@@ -15,25 +16,53 @@ from typing import Any, Final
 
 from serving.http.answers import Answer, HttpError
 
-Work = Generator[None, None, Answer]
+MOST_TOGETHER: Final = 16
+"""Customers whose small requests are answered at once; about what others may have to wait for."""
+
+_LOOKED_AT: Final = 64
+"""Waiting requests among which like ones are looked for."""
+
+
+@dataclass(frozen=True)
+class Joint:
+    """Small work that costs less done with others of its kind.
+
+    key: what those have in common. done: does it for several, each with an answer or an error of its own. asked: what
+    one asks.
+    """
+
+    key: Hashable
+    done: Callable[[Sequence[Any]], Sequence[Answer | Exception]]
+    asked: Any
+
+    def close(self) -> None:
+        """Nothing was begun."""
+
+
+Pieces = Generator[None, None, Answer]
+"""Work that yields between its pieces."""
+
+Work = Pieces | Joint
 _SMOOTHING: Final = 0.05
 
 
 @dataclass
 class _Waiting:
-    """Work with what it costs (customers), until when it is worth doing, and who waits for it."""
+    """Work with what it costs (customers), until when it is worth beginning, who waits for it, and whether it began."""
 
     work: Work
     cost: int
     until: float
     result: "asyncio.Future[Answer]"
+    begun: bool = False
 
 
 @dataclass
 class Desk:
     """Does work in order of arrival, a piece at a time.
 
-    most_waiting: customers that may wait at most; timeout_seconds: how long before the asker is told to come again.
+    most_waiting: customers that may wait at most; timeout_seconds: how long work may wait to begin before the asker
+    is told to come again.
     """
 
     most_waiting: int
@@ -64,32 +93,73 @@ class Desk:
             self.waiting -= cost
 
     async def _serve(self) -> None:
-        loop = asyncio.get_running_loop()
         while self._queue:
             item = self._queue.popleft()
-            if item.result.done():
-                item.work.close()
-            elif loop.time() > item.until:
-                item.work.close()
-                item.result.set_exception(busy(self.waiting * self.seconds_per_customer))
-            elif not self._advanced(item):
-                self._queue.append(item)
+            if self._worth_doing(item):
+                if isinstance(item.work, Joint):
+                    self._do_together([item, *self._like(item, item.work.key)], item.work.done)
+                elif not self._advanced(item, item.work):
+                    self._queue.append(item)
             await asyncio.sleep(0)
 
-    def _advanced(self, item: _Waiting) -> bool:
-        """One piece of the work; whether it was the last."""
+    def _worth_doing(self, item: _Waiting) -> bool:
+        """Whether anybody still waits for it; who waited too long for its begin is told."""
+        if not item.result.done():
+            # What was begun is ended: to drop it would cost what was done and gain nobody an answer.
+            if item.begun or asyncio.get_running_loop().time() <= item.until:
+                return True
+            item.result.set_exception(busy(self.waiting * self.seconds_per_customer))
+        item.work.close()
+        return False
+
+    def _like(self, first: _Waiting, key: Hashable) -> list[_Waiting]:
+        """What waits and can be done with the first; taken out of the queue."""
+        found, passed, room = [], [], MOST_TOGETHER - first.cost
+        for _ in range(min(len(self._queue), _LOOKED_AT)):
+            if room <= 0:
+                break
+            item = self._queue.popleft()
+            if isinstance(item.work, Joint) and item.work.key == key and item.cost <= room:
+                if self._worth_doing(item):
+                    found.append(item)
+                    room -= item.cost
+            else:
+                passed.append(item)
+        self._queue.extendleft(reversed(passed))
+        return found
+
+    def _do_together(
+        self, items: Sequence[_Waiting], done: Callable[[Sequence[Any]], Sequence[Answer | Exception]]
+    ) -> None:
         begun = perf_counter()
         try:
-            next(item.work)
+            results = done([item.work.asked for item in items if isinstance(item.work, Joint)])
+        except Exception as error:
+            results = [error] * len(items)
+        for item, result in zip(items, results, strict=True):
+            if isinstance(result, Exception):
+                item.result.set_exception(result)
+            else:
+                item.result.set_result(result)
+        self._learn(begun, sum(item.cost for item in items))
+
+    def _advanced(self, item: _Waiting, work: Pieces) -> bool:
+        """One piece of the work; whether it was the last."""
+        begun, item.begun = perf_counter(), True
+        try:
+            next(work)
         except StopIteration as end:
             item.result.set_result(end.value)
         except Exception as error:
             item.result.set_exception(error)
         else:
             return False
-        took = (perf_counter() - begun) / item.cost
-        self.seconds_per_customer += _SMOOTHING * (took - self.seconds_per_customer)
+        self._learn(begun, item.cost)
         return True
+
+    def _learn(self, begun: float, customers: int) -> None:
+        took = (perf_counter() - begun) / customers
+        self.seconds_per_customer += _SMOOTHING * (took - self.seconds_per_customer)
 
 
 def busy(seconds: float) -> HttpError:
@@ -107,6 +177,6 @@ def at_once(result: Answer) -> Work:
     return _done(result)
 
 
-def _done(result: Answer) -> Generator[None, Any, Answer]:
+def _done(result: Answer) -> Pieces:
     yield from ()
     return result

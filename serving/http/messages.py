@@ -22,6 +22,9 @@ Id = Annotated[str, Meta(min_length=1, max_length=200)]
 Word = Annotated[str, Meta(min_length=1, max_length=100)]
 Amount = Annotated[float, Meta(ge=0, le=1e13)]
 Probability = Annotated[float, Meta(gt=0, le=1)]
+Time = Annotated[datetime, Meta(extra_json_schema={"format": "date-time"})]
+"""One that names no zone is taken too, as UTC, beyond what the format says."""
+
 Figure = Annotated[float, Meta(ge=-1e30, le=1e30)]
 
 
@@ -37,7 +40,7 @@ class NewInteraction(Message):
 
     event_id: Id
     customer_id: Id
-    occurred_at: datetime
+    occurred_at: Time
     kind: Word
     channel: Word | None = None
     campaign_id: Id | None = None
@@ -50,7 +53,7 @@ class NewInteraction(Message):
 class FreshInteraction(Message):
     """An event that counts for this answer only and is not kept."""
 
-    occurred_at: datetime
+    occurred_at: Time
     kind: Word
     channel: Word | None = None
     campaign_id: Id | None = None
@@ -110,7 +113,7 @@ class ScoresAnswer(Message):
     """Scores in the order of the request."""
 
     model_version: str
-    as_of: datetime
+    as_of: Time
     campaign_id: str | None
     customers: list[CustomerScores]
 
@@ -134,7 +137,7 @@ class DecisionMade(Message):
     propensities: dict[str, float]
     expected_value: float
     cost: float
-    not_before: datetime | None = None
+    not_before: Time | None = None
 
 
 class DecisionsAnswer(Message):
@@ -146,7 +149,7 @@ class DecisionsAnswer(Message):
     request_id: str
     campaign_id: str
     model_version: str
-    as_of: datetime
+    as_of: Time
     priced: bool
     decisions: list[DecisionMade]
 
@@ -178,14 +181,14 @@ class ChannelHistory(Message):
     sent: int
     answers: int
     own_steps: int
-    last_at: datetime | None
+    last_at: Time | None
 
 
 class PastDecision(Message):
     """A decision made here."""
 
     campaign_id: str
-    made_at: datetime
+    made_at: Time
     channel: str | None
     role: str
 
@@ -197,8 +200,8 @@ class CustomerAnswer(Message):
     known: bool
     profiling: bool
     events: int
-    first_at: datetime | None
-    last_at: datetime | None
+    first_at: Time | None
+    last_at: Time | None
     channels: dict[str, ChannelHistory]
     preference: dict[str, float]
     engagement: dict[str, float]
@@ -222,13 +225,13 @@ class ModelAnswer(Message):
 
     model_version: str
     objective: str
-    trained_from: datetime
-    trained_until: datetime
+    trained_from: Time
+    trained_until: Time
     decisions: int
     customers: int
     evidence: dict[str, str]
     columns: list[str]
-    since: datetime
+    since: Time
 
 
 class ModelsAnswer(Message):
@@ -247,7 +250,7 @@ class HealthAnswer(Message):
     status: str
     model_version: str
     columns: int
-    newest_event_at: datetime | None
+    newest_event_at: Time | None
     store: str
 
 

@@ -1,8 +1,14 @@
 """What the server counts, in Prometheus' form; holds no id and no personal data."""
 
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from serving.watching.findings import Monitoring
+from serving.watching.gauges import gauges
 
 _SECONDS: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
@@ -43,6 +49,27 @@ class Metrics:
         counter.inc()
         timer.observe(seconds)
 
+    def follow(self, monitoring: Callable[[], Monitoring]) -> None:
+        """Tell the figures of a monitoring too, those that it has when they are asked for."""
+        self.registry.register(_Monitored(monitoring))
+
     def text(self) -> bytes:
         """All figures as Prometheus reads them."""
         return generate_latest(self.registry)
+
+
+class _Monitored(Collector):
+    """The figures of the last monitoring."""
+
+    def __init__(self, monitoring: Callable[[], Monitoring]) -> None:
+        self._monitoring = monitoring
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Its gauges, those of one name together."""
+        families: dict[str, GaugeMetricFamily] = {}
+        for each in gauges(self._monitoring()):
+            family = families.get(each.name)
+            if family is None:
+                family = families[each.name] = GaugeMetricFamily(each.name, each.help, labels=list(each.labels))
+            family.add_metric(list(each.labels.values()), each.value)
+        yield from families.values()

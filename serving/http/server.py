@@ -28,22 +28,25 @@ Newer = Callable[[], "Bundle | None"]
 """The bundle to serve, where it is another than when last asked. Called in a thread of its own."""
 
 Renew = Callable[[], list[str]]
-"""Reads plans that were written anew, and says what it did. Called in a thread of its own."""
+"""Reads what else was written anew, such as plans and keys, and says what it did. Called in a thread of its own."""
 
 
 @dataclass(frozen=True)
 class Watched:
-    """What may change under a server: newer: the bundle; renew: the plans; seconds: between two looks."""
+    """What may change under a server: newer: the bundle; renew: all else; hung_up: told of a SIGHUP; seconds: between
+    two looks.
+    """
 
     newer: Newer
     renew: Renew
+    hung_up: Callable[[], None]
     seconds: float
 
 
 async def run_server(
     application: Application, service: Service, watched: Watched, *, host: str, port: int, say: TextIO
 ) -> None:
-    """Serve until SIGTERM or SIGINT, then let the requests that were taken end.
+    """Serve until SIGTERM or SIGINT, then let the requests that were taken end; SIGHUP has tables read anew.
 
     Args:
         application: what answers.
@@ -51,7 +54,7 @@ async def run_server(
         watched: looked at again and again.
         host: where to listen.
         port: where to listen.
-        say: told, on a line of its own, where the server listens, and each change of model and plan.
+        say: told, on a line of its own, where the server listens, and each change of what is watched.
 
     Raises:
         UsageError: the place to listen is taken, or not this machine's.
@@ -65,6 +68,7 @@ async def run_server(
     loop = asyncio.get_running_loop()
     for each in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(each, ended.set)
+    loop.add_signal_handler(signal.SIGHUP, watched.hung_up)
     serving = loop.create_task(server.serve())
     watching = loop.create_task(_watch(service, watched, say))
     if await _listens(serving, host, port):

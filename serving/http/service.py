@@ -1,32 +1,28 @@
-"""What each route does: scores, interactions, a customer's view and erasure, the model and the server's health.
+"""What the routes share, and what most of them do: interactions, a customer's view, erasure, model and health.
 
 Each piece of work is a generator that yields between customers, so that nobody waits for another's thousand.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Final, TypeVar
 
-import numpy as np
-
 from contract.errors import ChannelwiseError, DataError, StorageError
 from contract.kinds import HELD_OUT, SENT, Role
 from contract.params import Params
-from features.event_store import EventStore, Interaction
+from features.event_store import EventStore, Interaction, erased_customer
 from features.events import US_PER_DAY
 from features.histories import EMPTY
 from models.bundle import Bundle
 from serving.decision_log import DecisionLog
 from serving.http.answers import HttpError, answer
-from serving.http.desk import Work
+from serving.http.desk import MOST_TOGETHER, Pieces
 from serving.http.messages import (
-    Asked,
     ChannelHistory,
     CustomerAnswer,
     ErasureAnswer,
-    FreshInteraction,
     HealthAnswer,
     InteractionsAnswer,
     InteractionsRequest,
@@ -35,18 +31,16 @@ from serving.http.messages import (
     NewInteraction,
     PastDecision,
     RefusedInteraction,
-    ScoresAnswer,
-    ScoresRequest,
 )
-from serving.http.rendering import scores_of
 from serving.http.routes import Call
 from serving.live import LiveModel, Person, Shop
 from serving.live_rules import LiveRules
-from serving.scores import NOT_PROFILED, Predictions, marked
+from serving.overlay import Told
+from serving.scores import Predictions
 
 T = TypeVar("T")
 
-PIECE: Final = 16
+PIECE: Final = MOST_TOGETHER
 """Customers scored before others get their turn."""
 
 Clock = Callable[[], int]
@@ -87,66 +81,20 @@ class Service:
         now = self.clock()
         try:
             model = LiveModel(bundle, self.params, self.store, self.shop, now)
-            model.predict([Person("", EMPTY)], now, self.shop.campaign(None))
         except ChannelwiseError as error:
             self.served.refused = f"{bundle.model_version}: {error}"
             return
         self.served = Served(model, now)
 
-    def scores(self, call: Call) -> Work:
-        """Scores of the customers asked for, as of now."""
-        request: ScoresRequest = call.message
-        model, now = self.served.model, self.clock()
-        campaign = self.shop.campaign(request.campaign_id)
-        found = []
-        for some in pieces(request.customers):
-            asked = [self._person(each, model, now) for each in some]
-            people = [person for person, _ in asked]
-            ids = [each.customer_id for each in people]
-            predictions = model.predict(people, now, campaign)
-            access = self.rules.access(ids, now, request.campaign_id, [events for _, events in asked])
-            refusing = np.array([model.knows(each) and not model.use(each).profiling for each in ids])
-            if refusing.any():
-                access = marked(access, refusing, NOT_PROFILED)
-            known = [model.knows(each.customer_id) or each.history != EMPTY for each in people]
-            found += scores_of(model.bundle, ids, known, predictions, access, self.costs)
-            yield
-        return answer(
-            ScoresAnswer(
-                model_version=model.model_version,
-                as_of=moment(now),
-                campaign_id=request.campaign_id,
-                customers=found,
-            )
-        )
+    def told(self, ids: Sequence[str], model: LiveModel) -> Mapping[str, Told]:
+        """What the rules are told of customers; the model forgets those whom this or another server erased."""
+        told = self.rules.told(ids)
+        for each in ids:
+            if told[each].gone:
+                model.forget(each)
+        return told
 
-    def _person(self, each: str | Asked, model: LiveModel, now_us: int) -> tuple[Person, tuple[Interaction, ...]]:
-        """A customer with what is new about them, and the events among it.
-
-        Raises:
-            DataError: an event breaks the contract or lies in the future, or the model has no such column.
-        """
-        if isinstance(each, str):
-            return Person(each, model.history(each)), ()
-        fresh = tuple(self._fresh(event, each.customer_id, now_us) for event in each.interactions)
-        history = model.history_with(model.history(each.customer_id), fresh)
-        return Person(each.customer_id, history, model.columns(each.features)), fresh
-
-    def _fresh(self, each: FreshInteraction, customer_id: str, now_us: int) -> Interaction:
-        occurred_at_us = self._past(each.occurred_at, now_us)
-        campaign = self.shop.campaign(each.campaign_id)
-        return Interaction(
-            customer_id,
-            occurred_at_us,
-            each.kind,
-            each.channel,
-            campaign_id=each.campaign_id,
-            value=each.value,
-            category=campaign.category,
-            transactional=campaign.transactional,
-        )
-
-    def interactions(self, call: Call) -> Work:
+    def interactions(self, call: Call) -> Pieces:
         """Keep what happened; an event is counted as accepted only once it survives the end of the server."""
         request: InteractionsRequest = call.message
         now, accepted, known, refused = self.clock(), 0, 0, []
@@ -164,9 +112,10 @@ class Service:
         yield
         return answer(InteractionsAnswer(accepted=accepted, known=known, refused=refused))
 
-    def customer(self, call: Call) -> Work:
+    def customer(self, call: Call) -> Pieces:
         """What is known of a customer."""
         customer_id, now, model = call.variable, self.clock(), self.served.model
+        self.told([customer_id], model)
         history = model.history(customer_id)
         known = history != EMPTY
         if not known and not model.knows(customer_id):
@@ -193,7 +142,7 @@ class Service:
             )
         )
 
-    def erase(self, call: Call) -> Work:
+    def erase(self, call: Call) -> Pieces:
         """Forget a customer: events, decisions, and every later training."""
         customer_id = call.variable
         decisions = self.log.forget(customer_id)
@@ -215,7 +164,7 @@ class Service:
             ErasureAnswer(customer_id=customer_id, events_removed=events, decisions_removed=decisions, remains=remains)
         )
 
-    def models(self, _: Call) -> Work:
+    def models(self, _: Call) -> Pieces:
         """The model that answers now."""
         yield
         manifest, served = self.served.model.bundle.manifest, self.served
@@ -239,7 +188,7 @@ class Service:
             )
         )
 
-    def health(self, _: Call) -> Work:
+    def health(self, _: Call) -> Pieces:
         """Predicts for somebody unknown, and reads and writes the store; 503 where one of them fails."""
         yield
         model, trouble = self.served.model, ""
@@ -273,7 +222,7 @@ class Service:
             self.rules.take(event)
         return added
 
-    def _past(self, time: datetime, now_us: int) -> int:
+    def past(self, time: datetime, now_us: int) -> int:
         """A time in microseconds, unless it lies further ahead than clocks do.
 
         Raises:
@@ -293,9 +242,9 @@ class Service:
         Raises:
             DataError: it lies in the future, or its customer was to be forgotten.
         """
-        occurred_at_us = self._past(each.occurred_at, now_us)
+        occurred_at_us = self.past(each.occurred_at, now_us)
         if self.log.is_erased(each.customer_id):
-            raise DataError("interactions.customer_id: this customer was erased; give somebody new an id of their own")
+            raise erased_customer()
         campaign = self.shop.campaign(each.campaign_id)
         propensity = each.propensity
         if propensity is None and each.campaign_id is not None and each.kind in (SENT, HELD_OUT):

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from contract.errors import DataError
@@ -174,6 +175,18 @@ def read_monitoring(text: str) -> Monitoring:
         )
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"monitoring: is no report of `monitor` ({error!r}); monitor again") from error
+
+
+def load_monitoring(path: Path) -> Monitoring:
+    """The monitoring of a file NAME.json.
+
+    Raises:
+        DataError: it is missing, or none of this version.
+    """
+    try:
+        return read_monitoring(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read ({error}); expected NAME.json that `monitor` wrote") from error
 
 
 def _any(findings: Iterable[Finding], group: Group) -> bool:

@@ -4,6 +4,7 @@
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from serving.watching.findings import GROUPS, Monitoring
 
@@ -40,4 +41,6 @@ def gauges(found: Monitoring) -> tuple[Gauge, ...]:
     result.append(
         Gauge("channelwise_periods_since_training", "Periods since training.", {}, float(found.periods_since))
     )
+    until = datetime.fromisoformat(found.as_of).timestamp()
+    result.append(Gauge("channelwise_monitored_until_seconds", "End of what was compared, since 1970.", {}, until))
     return tuple(result)

@@ -13,6 +13,7 @@ from contract.delivery import place_of
 from contract.intake import open_data
 from contract.loading import load_params
 from tests.adapters.command_line import run_command
+from tests.adapters.event_stores import KINDS_OF_STORE, redis_server
 from tests.adapters.http_server import Client, new_key, running
 from tests.adapters.workplace import AS_OF, Workplace, succeeded
 
@@ -20,8 +21,18 @@ BEFORE = "2026-10-31T23:59:00Z"
 OTHER = "AUTUMN"
 
 
+@pytest.fixture(scope="module", params=KINDS_OF_STORE)
+def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[object]]:
+    """What to say for each kind of store."""
+    if request.param == "sqlite":
+        yield []
+        return
+    with redis_server(tmp_path_factory.mktemp("redis")) as url:
+        yield ["--redis", url]
+
+
 @pytest.fixture(scope="module")
-def folder(scored: Workplace, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(scored: Workplace, shared: list[object], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where a server keeps its store and keys."""
     return tmp_path_factory.mktemp("deciding")
 
@@ -34,10 +45,10 @@ def plan(scored: Workplace, folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def words(scored: Workplace, folder: Path, plan: Path) -> list[object]:
+def words(scored: Workplace, shared: list[object], folder: Path, plan: Path) -> list[object]:
     pointer = scored.registry_file.parent / "champions" / "sell.json"
     return ["--data", scored.data, "--store", folder / "store", "--keys", folder / "keys.json", "--model", pointer,
-            "--as-of", AS_OF, "--plan", plan, "--set", "serving.watch_seconds=0.05"]  # fmt: skip
+            "--as-of", AS_OF, "--plan", plan, "--set", "serving.watch_seconds=0.05", *shared]  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,10 @@ import pytest
 from contract.errors import UsageError
 from contract.intake import open_data
 from contract.loading import load_params
-from serving.decision_log import DecisionLog
 from serving.limits import limits_of
 from serving.plan import Request, make_plan
 from serving.recording import record_plan, require_recordable
+from serving.sqlite_log import SqliteLog
 from serving.store import make_store, remove_erased
 from tests.adapters.command_line import run_command
 from tests.adapters.plan_scores import AS_OF, score_frame, written
@@ -160,7 +160,7 @@ def test_a_store_takes_what_was_recorded_in_it_and_forgets_whom_it_must(tmp_path
     plan = told(pd.read_parquet(spring.plan))
     assert decisions(store).propensity.to_dict() == plan.query("channel.isna()").propensity.to_dict()
     gone = plan.query("channel.isna()").index[0]
-    log = DecisionLog(store / "decisions.sqlite")
+    log = SqliteLog(store / "decisions.sqlite")
     log.forget(gone)
     assert gone not in decisions(store).index
     remove_erased(store, log)

@@ -11,7 +11,8 @@ from contract.intake import open_data
 from contract.loading import load_params
 from features.event_store import Interaction
 from features.sqlite_store import SqliteStore
-from serving.decision_log import Decided, DecisionLog
+from serving.decision_log import Decided
+from serving.sqlite_log import SqliteLog
 from serving.store import make_store, remove_erased, renew_tables
 from tests.adapters.small_shop import shop_tables, write_shop
 
@@ -74,36 +75,24 @@ def test_events_come_in_beside_and_customers_nobody_knew_with_them(store):
 
 
 def test_decisions_become_the_table_of_propensities(store):
-    log = DecisionLog(store / "decisions.sqlite")
+    log = SqliteLog(store / "decisions.sqlite")
     vector = {None: 0.1, "email": 0.7, "sms": 0.2}
-    log.keep("r1", b"question", b"answer", [Decided("c001", "NEW_YEAR", 5, "email", "plan", "m1", vector)])
-    log.keep("r2", b"question", b"answer", [Decided("c001", "NEW_YEAR", 6, None, "plan", "m1", {None: 1.0})])
+    log.keep("r1", b"question", b"answer", [Decided("c001", "NEW_YEAR", 5, "email", "plan", "m1", vector)], {})
+    log.keep("r2", b"question", b"answer", [Decided("c001", "NEW_YEAR", 6, None, "plan", "m1", {None: 1.0})], {})
     assert rows(opened(store), "propensities") == [("c001", "NEW_YEAR", None, 1.0)]
     assert log.of_customer("c001") == [("NEW_YEAR", 6, None, "plan")]
-    log.keep("r3", b"question", b"answer", [Decided("newcomer", "NEW_YEAR", 7, None, "plan", "m1", {None: 1.0})])
+    log.keep("r3", b"question", b"answer", [Decided("newcomer", "NEW_YEAR", 7, None, "plan", "m1", {None: 1.0})], {})
     intake = opened(store)
     assert ("newcomer", "NEW_YEAR", None, 1.0) in rows(intake, "propensities")
     assert intake.connection.sql("SELECT count(*) FROM customers").fetchall() == [(101,)]
     log.close()
 
 
-def test_a_request_id_names_one_question_and_its_answer_stays(store):
-    log = DecisionLog(store / "decisions.sqlite")
-    decided = [Decided("c001", "NEW_YEAR", 5, "email", "plan", "m1", {"email": 1.0})]
-    assert log.keep("r1", b"question", b"first", decided) == b"first"
-    assert log.keep("r1", b"question", b"second", decided) == b"first"
-    log.close()
-    again = DecisionLog(store / "decisions.sqlite")
-    assert again.answered("r1", b"question") == b"first"
-    assert again.answered("r2", b"question") is None
-    with pytest.raises(DataError, match="request_id 'r1': was given to another question"):
-        again.answered("r1", b"another")
-    again.close()
-
-
 def test_who_is_forgotten_is_in_no_table_and_no_file(store):
-    log = DecisionLog(store / "decisions.sqlite")
-    log.keep("r1", b"question", b"says c001", [Decided("c001", "NEW_YEAR", 5, "email", "plan", "m1", {"email": 1.0})])
+    log = SqliteLog(store / "decisions.sqlite")
+    log.keep(
+        "r1", b"question", b"says c001", [Decided("c001", "NEW_YEAR", 5, "email", "plan", "m1", {"email": 1.0})], {}
+    )
     assert log.forget("c001")
     assert not log.forget("nobody")
     assert log.is_erased("c001")

@@ -1,15 +1,21 @@
 """A real server on loopback: what it answers, what it keeps when it is killed, and a model that changes under it."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from datetime import UTC, datetime
 from http.client import HTTPConnection
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -17,6 +23,7 @@ from benchmarks.parts.mutations import mutations
 from contract.delivery import place_of
 from contract.intake import open_data
 from contract.loading import load_params
+from serving.http.keys import load_keys
 from tests.adapters.command_line import run_apart, run_command
 from tests.adapters.http_server import Client, new_key, running
 from tests.adapters.openapi_check import Document
@@ -116,6 +123,24 @@ def test_fresh_events_count_as_if_they_had_been_delivered(
         assert before["customers"] != after["customers"]
         email = next(each for each in after["customers"][0]["channels"] if each["channel"] == "email")
         assert not email["eligible"]
+
+
+def test_requests_at_once_are_answered_as_one_by_one_and_only_the_wrong_one_is_refused(
+    server: Client, customers: list[str]
+) -> None:
+    late = {"occurred_at": "2027-10-31T10:00:00Z", "kind": "visited", "channel": "web"}
+    messages: list[Any] = [{"customers": customers[at : at + 1 + at % 3]} for at in range(20, 60)]
+    messages[7] = {"customers": [{"customer_id": customers[27], "interactions": [late]}]}
+    messages[9] = {"customers": customers[29:31], "campaign_id": "OTHER"}
+
+    def ask(message: Any) -> Any:
+        return server.ask("POST", "/v1/scores", message)
+
+    alone = list(map(ask, messages))
+    with ThreadPoolExecutor(16) as pool:
+        together = list(pool.map(ask, messages))
+    assert together == alone
+    assert [status for status, _ in alone] == [422 if at == 7 else 200 for at in range(40)]
 
 
 def test_features_that_are_given_take_the_place_of_those_that_are_known(
@@ -239,6 +264,35 @@ def test_no_acknowledged_event_is_lost_by_kill_9(words: list[object], folder: Pa
         assert (answer["accepted"], answer["known"]) == (0, len(acknowledged))
 
 
+def test_a_grant_counts_from_when_the_server_is_told_to_read_it(
+    trained: Workplace, words: list[object], folder: Path, key: str, customers: list[str]
+) -> None:
+    data = folder / "granting"
+    shutil.copytree(trained.data, data)
+    consents = pq.read_table(data / "consents.parquet")
+    customer = customers[4]
+
+    def email(client: Client) -> Any:
+        _, answer = client.ask("POST", "/v1/scores", {"customers": [customer]})
+        return next(each for each in answer["customers"][0]["channels"] if each["channel"] == "email")
+
+    mine = pc.equal(consents["customer_id"], customer)
+    pq.write_table(consents.filter(pc.invert(mine)), data / "consents.parquet")
+    own = with_store(words, folder / "granting_store")
+    with running(folder, key, *[data if word == trained.data else word for word in own]) as client:
+        assert email(client)["reason"] == "no consent on record"
+        assert client.ask("POST", "/v1/interactions", {"interactions": [bought("g", customer)]})[1]["accepted"] == 1
+        before = client.ask("GET", f"/v1/customers/{customer}")[1]["events"]
+        given = {"customer_id": customer, "channel": "email", "occurred_at": datetime(2026, 10, 31, 12, tzinfo=UTC),
+                 "granted": True}  # fmt: skip
+        rows = [*consents.filter(pc.invert(mine)).to_pylist(), given]
+        pq.write_table(pa.Table.from_pylist(rows, consents.schema), data / "consents.parquet")
+        client.process.send_signal(signal.SIGHUP)
+        while not email(client)["eligible"]:
+            assert client.process.poll() is None
+        assert client.ask("GET", f"/v1/customers/{customer}")[1]["events"] == before
+
+
 def test_a_promoted_model_is_taken_up_and_a_broken_one_is_not(
     trained: Workplace, words: list[object], folder: Path, key: str, customers: list[str]
 ) -> None:
@@ -266,6 +320,15 @@ def test_a_promoted_model_is_taken_up_and_a_broken_one_is_not(
             refused = models["refused"]
         assert "is damaged" in refused
         assert models["serving"]["model_version"] == second
+
+
+def test_a_key_counts_from_when_it_is_made_until_it_is_taken_away(server: Client, folder: Path) -> None:
+    late = Client(server.port, new_key(folder / "keys.json", "score"), server.process)
+    while late.ask("GET", "/v1/models")[0] != 200:
+        assert server.ask("GET", "/v1/models")[0] == 200
+    load_keys(folder / "keys.json").without("score").save(folder / "keys.json")
+    while late.ask("GET", "/v1/models")[0] != 401:
+        assert server.ask("GET", "/v1/models")[0] == 200
 
 
 def test_without_a_key_no_server_starts(words: list[object], folder: Path) -> None:

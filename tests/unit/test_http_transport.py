@@ -7,15 +7,17 @@ import json
 import msgspec
 import pytest
 
-from contract.errors import UsageError
+from contract.errors import ArtefactError, UsageError
 from serving.http.answers import answer
 from serving.http.application import Application, Bounds
-from serving.http.desk import Desk, at_once
+from serving.http.desk import Desk, Joint, Work, at_once
 from serving.http.keys import Keys, load_keys
 from serving.http.messages import Message
 from serving.http.metrics import Metrics
 from serving.http.openapi import document
 from serving.http.routes import ANY_KEY, OPEN, Route, Routes
+from serving.http.watched_file import WatchedFile
+from serving.watching.findings import FORMAT, Finding, Monitoring
 
 
 class Sum(Message):
@@ -153,11 +155,66 @@ def test_small_requests_pass_a_large_one_and_a_full_desk_says_no(shop):
     assert app.desk.waiting == 0
 
 
+def test_small_requests_of_one_kind_are_answered_at_once_and_only_the_wrong_one_is_told():
+    batches = []
+
+    def done(asked):
+        batches.append(asked)
+        return [ValueError("odd") if each % 2 else answer({"even": each}) for each in asked]
+
+    async def play():
+        desk = Desk(most_waiting=500, timeout_seconds=60.0)
+        works: list[tuple[Work, int]] = [(Joint("a", done, number), 1) for number in range(20)]
+        works[1:1] = [(Joint("b", done, 40), 1), (at_once(answer({})), 1)]
+        results = await asyncio.gather(*(desk.done(*each) for each in works), return_exceptions=True)
+        return desk.waiting, results
+
+    waiting, results = asyncio.run(play())
+    assert waiting == 0
+    assert batches == [list(range(16)), [40], [16, 17, 18, 19]]
+    assert [getattr(each, "body", None) for each in results[:4]] == [b'{"even":0}', b'{"even":40}', b"{}", None]
+    assert isinstance(results[3], ValueError)
+
+
+def test_what_fails_for_all_is_told_to_all_and_the_desk_goes_on():
+    def broken(asked):
+        raise RuntimeError("broken")
+
+    async def play():
+        desk = Desk(most_waiting=500, timeout_seconds=60.0)
+        failing = (desk.done(Joint("a", broken, number), 1) for number in range(3))
+        results = await asyncio.gather(*failing, desk.done(at_once(answer({})), 1), return_exceptions=True)
+        return desk.waiting, results
+
+    waiting, results = asyncio.run(play())
+    assert waiting == 0
+    assert [type(each).__name__ for each in results] == ["RuntimeError"] * 3 + ["Answer"]
+
+
 def test_work_that_waited_too_long_is_not_done(shop):
     app, key = shop
     app.desk = Desk(most_waiting=500, timeout_seconds=-1.0)
     assert ask(app, "GET", "/v1/names/anna", key=key)[0] == 503
     assert app.desk.waiting == 0
+
+
+def test_work_that_was_begun_is_ended(shop):
+    app, key = shop
+    desk = Desk(most_waiting=500, timeout_seconds=60.0)
+    app.desk = desk
+
+    async def play():
+        body = msgspec.json.encode({"numbers": [1] * 30})
+        asking = asyncio.create_task(asked(app, "POST", "/v1/sums", body, key=key))
+        while not desk.waiting:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        for item in desk._queue:
+            assert item.begun
+            item.until = 0.0
+        return await asking
+
+    assert asyncio.run(play())[0] == 200
 
 
 def test_keys_are_kept_as_digests_only(tmp_path):
@@ -177,6 +234,48 @@ def test_keys_are_kept_as_digests_only(tmp_path):
         keys.with_new("other", ["everything"])
     with pytest.raises(UsageError, match="key 'tool': exists"):
         keys.with_new("tool", ["score"])
+
+
+def test_a_file_of_keys_is_read_again_when_written_anew_and_kept_when_damaged(tmp_path):
+    path = tmp_path / "keys.json"
+    keys, key = Keys().with_new("tool", ["score"])
+    keys.save(path)
+    watched = WatchedFile(path, load_keys, "keys")
+    assert watched.renew() == []
+    keys.without("tool").save(path)
+    assert watched.renew() == ["took the keys of keys.json anew"]
+    assert watched.now().owner(key) is None
+    keys.save(path)
+    assert watched.renew()
+    path.write_text("{")
+    (said,) = watched.renew()
+    assert "the keys offered were refused, the old ones stay" in said
+    assert watched.now().owner(key) is not None
+    assert watched.renew() == []
+    path.unlink()
+    watched.renew()
+    assert watched.now().owner(key) is None
+    path.write_text("{")
+    with pytest.raises(ArtefactError):
+        WatchedFile(path, load_keys, "keys")
+
+
+def test_the_figures_of_the_last_monitoring_are_among_the_metrics():
+    def monitoring(*findings):
+        return Monitoring(format=FORMAT, model_version="m", trained_until="2026-01-01T00:00:00+00:00",
+                          period_from="2026-01-01T00:00:00+00:00", as_of="2026-01-29T00:00:00+00:00", period_days=28,
+                          periods_since=1, reference_periods=13, level=0.01, decisions=0, findings=findings,
+                          calibration=(), performance=None, plans=(), rare=(), notes=())  # fmt: skip
+
+    told = [monitoring()]
+    metrics = Metrics()
+    metrics.follow(lambda: told[-1])
+    assert 'channelwise_drift_findings{group="tracking",verdict="alarm"} 0.0' in metrics.text().decode()
+    told.append(monitoring(Finding("tracking", 'clicked "a"', "alarm", 1.0, 0.0, -1.0, 0.0, 0.0, "none")))
+    text = metrics.text().decode()
+    assert 'channelwise_drift_findings{group="tracking",verdict="alarm"} 1.0' in text
+    assert 'channelwise_drift_effect{group="tracking",name="clicked \\"a\\""} -1.0' in text
+    assert "channelwise_monitored_until_seconds 1.7696448e+09" in text
 
 
 def test_the_document_holds_every_route_with_its_refusals():
