@@ -77,11 +77,16 @@ class Reader:
         _design(matrix, self.kind, self.start, self.columns, self.numbers, out)
         return out
 
-    def exponents(self, matrix: Matrix, intercept: Floats, weights: Floats) -> Floats:
-        """(n, c) of intercept (c,) + terms · weights (T, c), at most 0.5; summed in one order, whatever n."""
+    def sums(self, matrix: Matrix, intercept: Floats, weights: Floats) -> Floats:
+        """(n, c) of intercept (c,) + terms · weights (T, c); summed in one order, whatever n."""
         out = np.empty((len(matrix), len(intercept)))
-        _exponents(matrix, self.kind, self.start, self.columns, self.numbers, intercept, weights, out)
+        _sums(matrix, self.kind, self.start, self.columns, self.numbers, intercept, weights, out)
         return out
+
+    def exponents(self, matrix: Matrix, intercept: Floats, weights: Floats) -> Floats:
+        """The same, at most 0.5."""
+        found = self.sums(matrix, intercept, weights)
+        return np.minimum(found, _HIGHEST_EXPONENT, out=found)
 
 
 def _numbers(term: Term) -> tuple[float, ...]:
@@ -126,7 +131,7 @@ def _design(matrix, kind, start, columns, numbers, out):  # type: ignore[no-unty
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _exponents(matrix, kind, start, columns, numbers, intercept, weights, out):  # type: ignore[no-untyped-def]  # pragma: no cover  compiled
+def _sums(matrix, kind, start, columns, numbers, intercept, weights, out):  # type: ignore[no-untyped-def]  # pragma: no cover  compiled
     """Fills out (n, c), term after term."""
     for i in range(len(matrix)):
         for c in range(len(intercept)):
@@ -136,8 +141,6 @@ def _exponents(matrix, kind, start, columns, numbers, intercept, weights, out): 
             if found != 0.0:
                 for c in range(len(intercept)):
                     out[i, c] += found * weights[t, c]
-        for c in range(len(intercept)):
-            out[i, c] = min(out[i, c], _HIGHEST_EXPONENT)
 
 
 def standardised(terms: Sequence[Term], design: Matrix) -> tuple[Term, ...]:

@@ -158,6 +158,7 @@ def _expected(study: Study, models: Models, rows: Ints) -> tuple[Floats, Floats]
     n_actions = len(study.actions)
     response, worth = np.empty((len(rows), n_actions)), np.empty(len(rows))
     model = models.response.over(study.source.names)
+    margin = models.margin.over({name: i for i, name in enumerate(study.source.names)})
     step = max(1, _BLOCK_ROWS // n_actions)
     for start in range(0, len(rows), step):
         block = rows[start : start + step]
@@ -165,5 +166,5 @@ def _expected(study: Study, models: Models, rows: Ints) -> tuple[Floats, Floats]
         matrix = study.source.matrix(spine)
         found = model.probability(matrix, threads=study.params.threads)
         response[start : start + step] = found.reshape(-1, n_actions)
-        worth[start : start + step] = models.margin.expected(matrix[::n_actions])
+        worth[start : start + step] = margin.expected(matrix[::n_actions])
     return response, worth
