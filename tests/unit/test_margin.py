@@ -1,6 +1,7 @@
 """Margins are shrunk towards people like the customer, no basket decides, their means are right."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -173,7 +174,7 @@ def test_ten_distinct_customers_stand_behind_every_level():
     matrix = np.column_stack([region, 20 + customer % 60, customer * 0 + 50, customer * 0 + 1])
     table = Table(matrix.astype(np.float32), NAMES, ("region",), customer)
     columns = (Column("birth_year", "age"), Column("region", "level"), Column("gender", "level"))
-    study = SimpleNamespace(params=load_params(), source=SimpleNamespace(demographic=columns))
+    study: Any = SimpleNamespace(params=load_params(), source=SimpleNamespace(demographic=columns))
     assert study.params.training.min_customers_per_leaf == 10
     terms = people_terms(study, table)
     regions = [t.bounds[0][0] + 0.5 for t in terms if t.columns == ("region",)]
