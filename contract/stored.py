@@ -6,7 +6,7 @@ events.sqlite         view `interactions`: what was delivered since
 decisions.sqlite      tables `propensities` of decisions made here, and `erased`: SHA-256 of forgotten ids
 decided/NAME.parquet  what plans decided that were recorded here
 
-Where store.json names a Redis server, what the two SQLite files hold lies there instead, as `contract.shared_store` says.
+Where store.json names a Redis server, what the two SQLite files hold lies there, as `contract.shared_store` says.
 """
 
 # ruff: noqa: S608  names of ours; paths pass literal()

@@ -175,7 +175,7 @@ class Bundle:
 
     def expected_margin(self, matrix: Matrix) -> Floats:
         """EUR that a response of the row's customer is worth, (n,)."""
-        return self.manifest.margin.expected(matrix)
+        return self._plain.worth(self._whole(matrix))
 
     def save(self, folder: Path) -> None:
         """Writes the bundle to `folder`, whole or not at all, replacing a bundle that is there."""

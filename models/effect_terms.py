@@ -77,11 +77,16 @@ class Reader:
         _design(matrix, self.kind, self.columns, self.numbers, out)
         return out
 
-    def exponents(self, matrix: Matrix, intercept: Floats, weights: Floats) -> Floats:
-        """(n, c) of intercept (c,) + terms · weights (T, c), at most 0.5; summed in one order, whatever n."""
+    def sums(self, matrix: Matrix, intercept: Floats, weights: Floats) -> Floats:
+        """(n, c) of intercept (c,) + terms · weights (T, c); summed in one order, whatever n."""
         out = np.empty((len(matrix), len(intercept)))
-        _exponents(matrix, self.kind, self.columns, self.numbers, intercept, weights, out)
+        _sums(matrix, self.kind, self.columns, self.numbers, intercept, weights, out)
         return out
+
+    def exponents(self, matrix: Matrix, intercept: Floats, weights: Floats) -> Floats:
+        """The same, at most 0.5."""
+        found = self.sums(matrix, intercept, weights)
+        return np.minimum(found, _HIGHEST_EXPONENT, out=found)
 
 
 def _numbers(term: Term) -> tuple[float, ...]:
@@ -125,7 +130,7 @@ def _design(matrix, kind, columns, numbers, out):  # type: ignore[no-untyped-def
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _exponents(matrix, kind, columns, numbers, intercept, weights, out):  # type: ignore[no-untyped-def]  # pragma: no cover  compiled
+def _sums(matrix, kind, columns, numbers, intercept, weights, out):  # type: ignore[no-untyped-def]  # pragma: no cover  compiled
     """Fills out (n, c), of every row term after term."""
     for begin in range(0, len(matrix), _ROWS):
         end = min(begin + _ROWS, len(matrix))
@@ -137,9 +142,6 @@ def _exponents(matrix, kind, columns, numbers, intercept, weights, out):  # type
                 if found != 0.0:
                     for c in range(len(intercept)):
                         out[i, c] += found * weights[t, c]
-        for i in range(begin, end):
-            for c in range(len(intercept)):
-                out[i, c] = min(out[i, c], _HIGHEST_EXPONENT)
 
 
 def standardised(terms: Sequence[Term], design: Matrix) -> tuple[Term, ...]:

@@ -14,7 +14,7 @@ import numpy as np
 from contract.errors import ArtefactError
 from models.artefact import Floats, Ints, Matrix
 from models.intervals import History
-from models.margin import Margin
+from models.margin import BoundMargin
 from models.response import Learned, Response
 from models.trees import Trees, probabilities, shares_of
 
@@ -99,12 +99,9 @@ class Joint:
         return self._history.stratum(shared)
 
     @cached_property
-    def _margin(self) -> Margin:
+    def _margin(self) -> BoundMargin:
         """The manifest's, reading the shared matrix."""
-        margin = self.manifest.margin
-        columns = {"value_column": margin.value_column, "count_column": margin.count_column}
-        moved = {name: column if column is None else self._moved(column) for name, column in columns.items()}
-        return margin.model_copy(update=moved)
+        return self.manifest.margin.over({name: i for i, name in enumerate(self.shared)})
 
     @cached_property
     def _history(self) -> History:

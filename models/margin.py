@@ -1,41 +1,96 @@
 """What a response is worth, EUR, per customer; one large basket never decides.
 
-Where the objective has a fixed worth, that. Otherwise each customer's mean past basket is shrunk towards the mean of
-all (empirical Bayes, Robbins 1956; the linear form of Bühlmann 1967): with n past purchases of mean b,
+Where the objective has a fixed worth, that. Otherwise each customer's mean past basket is shrunk towards the baskets of
+people like them, on the log scale (empirical Bayes, Robbins 1956; the linear form of Bühlmann 1967, whose prior mean is
+a regression: Hachemeister 1975). With n past purchases of mean b, and levels x of who the customer is,
 
-    margin = scale · (k · prior + n · min(b, cap)) / (k + n)
+    margin = scale · exp((k · (prior + x · weights) + n · (log b + v / 2n)) / (k + n)),   b within [lowest, highest]
 
-k is the ratio of the variance within customers to that between them, estimated on training responders; cap is the
-99th percentile of mean baskets. `scale` turns baskets into margin within the horizon, so that the mean is right.
+where v makes up for the log of a mean of few baskets lying below that of many (delta method: v is their squared
+coefficient of variation). Customers without purchases get the prior of people like them. `models.margin_fit` learns
+the numbers.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
 
+from contract.errors import ArtefactError
 from models.artefact import Artefact, Floats, Matrix
-
-_GRID = tuple(float(2.0**e) for e in range(-3, 9))
-_CAP_PERCENTILE = 99.0
+from models.effect_terms import Reader, Term
 
 
 class Margin(Artefact):
-    """Expected margin given a response, EUR."""
+    """Expected margin given a response, EUR.
+
+    prior: of a fixed margin the EUR; else the log of a basket where no term holds. scale: turns baskets into margin
+    within the horizon. strength: k, purchases that the prior counts for. variation: v. lowest, highest: EUR; what lies
+    beyond counts as they do. value_column, count_column: names, the value of a customer's purchases and their number;
+    none where the prior is all there is. terms, weights: levels of who customers are, what each adds to the prior.
+    """
 
     kind: Literal["fixed", "shrunk"]
     prior: float
     scale: float = 1.0
-    strength: float = 0.0
-    cap: float = 0.0
-    value_column: int | None = None
-    count_column: int | None = None
+    strength: float = 1.0
+    variation: float = 0.0
+    lowest: float = 1.0
+    highest: float = 1.0
+    value_column: str | None = None
+    count_column: str | None = None
+    terms: tuple[Term, ...] = ()
+    weights: tuple[float, ...] = ()
+
+    def over(self, places: Mapping[str, int]) -> "BoundMargin":
+        """The margin over a matrix whose columns lie at `places`.
+
+        Raises:
+            ArtefactError: it reads a column that the matrix has not.
+        """
+        if missing := sorted(self._read() - set(places)):
+            raise ArtefactError(
+                f"margin: reads {', '.join(missing)}, which the columns that all actions share have not; train again"
+            )
+        return BoundMargin(self, Reader.of(self.terms, places), dict(places))
+
+    def _read(self) -> set[str]:
+        baskets = {name for name in (self.value_column, self.count_column) if name is not None}
+        return baskets | {name for term in self.terms for name in term.columns}
+
+
+@dataclass(frozen=True, eq=False)
+class BoundMargin:
+    """A margin over the columns of a matrix."""
+
+    margin: Margin
+    reader: Reader
+    places: Mapping[str, int]
 
     def expected(self, matrix: Matrix) -> Floats:
-        """EUR per response for each row of (n, p)."""
-        if self.kind == "fixed" or self.value_column is None or self.count_column is None:
-            return np.full(len(matrix), self.prior * self.scale)
-        basket, count = _baskets(matrix, self.value_column, self.count_column)
-        return self.scale * _shrunk(np.minimum(basket, self.cap), count, self.prior, self.strength)
+        """(n,) EUR per response for each row of (n, p)."""
+        margin = self.margin
+        if margin.kind == "fixed":
+            return np.full(len(matrix), margin.prior * margin.scale)
+        prior = self.reader.sums(matrix, np.array([margin.prior]), self._weights)[:, 0]
+        basket, count = self.baskets(matrix)
+        log_basket = np.log(np.clip(basket, margin.lowest, margin.highest))
+        told = np.where(count > 0, count * log_basket + margin.variation / 2, 0.0)
+        return np.asarray(margin.scale * np.exp((margin.strength * prior + told) / (margin.strength + count)))
+
+    def baskets(self, matrix: Matrix) -> tuple[Floats, Floats]:
+        """(n,) each: mean past basket, EUR, and the number of purchases, both 0 where there is none."""
+        value, count = self.margin.value_column, self.margin.count_column
+        if value is None or count is None:
+            return np.zeros(len(matrix)), np.zeros(len(matrix))
+        total, n = (_known(matrix[:, self.places[name]]) for name in (value, count))
+        return np.divide(total, n, out=np.zeros_like(total), where=n > 0), n
+
+    @cached_property
+    def _weights(self) -> Floats:
+        return np.array(self.margin.weights).reshape(len(self.margin.terms), 1)
 
 
 def fixed_margin(worth_eur: float) -> Margin:
@@ -43,55 +98,5 @@ def fixed_margin(worth_eur: float) -> Margin:
     return Margin(kind="fixed", prior=worth_eur)
 
 
-def fit_margin(matrix: Matrix, margin_eur: Floats, value_column: int | None, count_column: int | None) -> Margin:
-    """The margin model of training responders.
-
-    Args:
-        matrix: (n, p), rows of decisions that were answered by a response.
-        margin_eur: (n,), the margin that followed within the horizon, EUR.
-        value_column: column of the customer's past purchase value, EUR; None where there is none.
-        count_column: column of the number of those purchases.
-    """
-    if len(margin_eur) == 0:
-        return fixed_margin(0.0)
-    mean = float(margin_eur.mean())
-    if value_column is None or count_column is None:
-        return fixed_margin(mean)
-    basket, count = _baskets(matrix, value_column, count_column)
-    known = count > 0
-    if not known.any():
-        return fixed_margin(mean)
-    cap = float(np.percentile(basket[known], _CAP_PERCENTILE))
-    capped = np.minimum(basket, cap)
-    prior = float(capped[known].mean())
-    ceiling = float(np.percentile(margin_eur, _CAP_PERCENTILE))
-    # Each strength is judged by squared error of capped margins, relative to its own best scale.
-    target = np.minimum(margin_eur, ceiling)
-    losses = [_loss(_shrunk(capped, count, prior, k), target) for k in _GRID]
-    strength = _GRID[int(np.argmin(losses))]
-    scale = mean / float(_shrunk(capped, count, prior, strength).mean()) if prior > 0 else 1.0
-    return Margin(
-        kind="shrunk",
-        prior=prior,
-        scale=scale,
-        strength=strength,
-        cap=cap,
-        value_column=value_column,
-        count_column=count_column,
-    )
-
-
-def _loss(prediction: Floats, target: Floats) -> float:
-    square = float(prediction @ prediction)
-    scale = float(prediction @ target) / square if square > 0 else 0.0
-    return float(np.mean((target - scale * prediction) ** 2))
-
-
-def _baskets(matrix: Matrix, value_column: int, count_column: int) -> tuple[Floats, Floats]:
-    value = np.maximum(np.nan_to_num(matrix[:, value_column].astype(np.float64)), 0.0)
-    count = np.maximum(np.nan_to_num(matrix[:, count_column].astype(np.float64)), 0.0)
-    return np.divide(value, count, out=np.zeros_like(value), where=count > 0), count
-
-
-def _shrunk(basket: Floats, count: Floats, prior: float, strength: float) -> Floats:
-    return (strength * prior + count * basket) / (strength + count)
+def _known(column: Matrix) -> Floats:
+    return np.maximum(np.nan_to_num(column.astype(np.float64)), 0.0)

@@ -1,4 +1,4 @@
-"""What the contact effects read: own steps, answers, purchases, sends and demographics as views of one customer.
+"""What contact effects and the margin read: steps, answers, purchases, sends and demographics as views of a customer.
 
 Everything follows from the parameters and from which columns there are; the rows that learn give usual rates and
 scales, and say which levels of people enough customers share. Looks at no response.
@@ -53,6 +53,17 @@ def effect_terms(study: Study, contacts: Rows, interactions: bool) -> tuple[Term
     found = (*_usual(wanted, contacts), *enough)
     reader = Reader.of(found, {name: i for i, name in enumerate(contacts.names)})
     return standardised(found, mapped(contacts, raw(reader).design))
+
+
+def people_terms(study: Study, table: Rows) -> tuple[Term, ...]:
+    """Levels and bands of who people are, those that enough rows and customers of the table hold.
+
+    Args:
+        study: what is trained.
+        table: rows that learn, a customer's side by side.
+    """
+    levels = list(_levels(_people(study, table)))
+    return tuple(_common(levels, table, study.params.training.min_customers_per_leaf))
 
 
 def columns_read(study: Study) -> list[int]:

@@ -12,11 +12,13 @@ from models.artefact import Floats, Ints
 from models.boosting import Recipe, predicted
 from models.calibration import choose_multiclass
 from models.intervals import History
-from models.margin import Margin, fit_margin, fixed_margin
+from models.margin import Margin, fixed_margin
+from models.margin_fit import fit_margin
 from models.preference import FittedPreference, Labelled, exposure_weights, fit_preference, refit_preference
-from models.tables import mapped
+from models.tables import Table, mapped
 from models.trees import shares_of
 from training.columns import events_read, purchases_read
+from training.effect_views import people_terms
 from training.learners import Contender, Fitted, fit_learners, refit_learner
 from training.rows import ComputedTable, spine_rows, with_each_action
 from training.search import Task, Tried, search_recipe
@@ -178,9 +180,20 @@ def _margin(study: Study, part: Part) -> Margin:
     target = study.params.target
     if target.worth_eur is not None:
         return fixed_margin(target.worth_eur)
-    value, count = (_position(study, name) for name in purchases_read(study.params))
-    rows = np.flatnonzero(part.response > 0)[:_MARGIN_ROWS]
-    return fit_margin(part.table.rows(rows).matrix, part.margin_eur[rows], value, count)
+    names = study.source.names
+    value, count = (name if name in names else None for name in purchases_read(study.params))
+    read = {value, count, *(column.name for column in study.source.demographic)}
+    rows = sample_customers(np.flatnonzero(part.response > 0), part.table.customer, study.hashes, _MARGIN_ROWS)
+    view = part.table.rows(rows).columns([i for i, name in enumerate(names) if name in read])
+    table = Table(view.matrix, view.names, view.categorical, view.customer)
+    if value is None or count is None or _buyers(table, count) < study.params.training.min_customers_per_leaf:
+        value = count = None
+    return fit_margin(table, part.margin_eur[rows], value, count, people_terms(study, table))
+
+
+def _buyers(table: Table, count: str) -> int:
+    """Distinct customers with purchases behind them."""
+    return len(np.unique(table.customer[table.matrix[:, table.names.index(count)] > 0]))
 
 
 def _history(study: Study, part: Part) -> History:

@@ -125,10 +125,9 @@ def weigh_alternatives(study: Study, models: Models, rows: Ints) -> Alternatives
     """What the model expects of every action, at a sample of the decisions `rows`: whole customers."""
     kept = sample_customers(rows[study.usable[rows]], study.decisions.spine.customer, study.hashes, _POLICY_ROWS)
     is_open = open_channels(study.params, study.source, spine_rows(study.decisions.spine, kept))
-    model, threads = models.response.over(study.source.names), study.params.threads
-    ours = Expectation(
-        study.source, lambda block: model.probability(block, threads=threads)[:, 0], models.margin.expected
-    )
+    names, threads = study.source.names, study.params.threads
+    model, margin = models.response.over(names), models.margin.over({name: i for i, name in enumerate(names)})
+    ours = Expectation(study.source, lambda block: model.probability(block, threads=threads)[:, 0], margin.expected)
     return alternatives(study, ours, kept, is_open)
 
 

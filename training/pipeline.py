@@ -236,13 +236,14 @@ def _judge(
 
 
 def _held_out(models: Models, part: Part, judged: Judged) -> HeldOut:
+    margin = models.margin.over({name: i for i, name in enumerate(part.table.names)})
     return HeldOut(
         probability=judged.predictors[CHALLENGER],
         response=part.response,
         action=part.action,
         campaign=part.decisions.campaign[part.rows].astype(np.int64),
         customer=part.table.customer,
-        worth_eur=mapped(part.table, models.margin.expected),
+        worth_eur=mapped(part.table, margin.expected),
         margin_eur=part.margin_eur,
     )
 

@@ -21,14 +21,27 @@ from models.bundle import (
     load_bundle,
 )
 from models.calibration import Platt, Temperature, Unchanged
+from models.effect_terms import Term
 from models.evidence import Evidence
 from models.forecast_error import ForecastError
 from models.intervals import History, Intervals
-from models.margin import fixed_margin
+from models.margin import Margin, fixed_margin
 
 PARAMS = load_params()
 CUSTOMERS = 40
 NAMES = ("taste", "action", "campaign_category")
+MARGIN = Margin(
+    kind="shrunk",
+    prior=3.0,
+    scale=0.3,
+    strength=2.0,
+    lowest=0.5,
+    highest=40.0,
+    value_column="taste",
+    count_column="campaign_category",
+    terms=(Term(kind="level", columns=("taste",), group="people", bounds=((0.5, 1.5),)),),
+    weights=(0.7,),
+)
 
 
 def _text(classes: int, columns: int) -> str:
@@ -60,7 +73,7 @@ def bundle() -> Bundle:
         forecast_error=ForecastError(common=0.05, action=0.04, worth=0.03, spread=1.1),
         contact=Preference(channels=outbound[:3], columns=(0, 1, 2), calibration=Temperature(temperature=1.3)),
         engagement=Preference(channels=("web", "store"), columns=(0,), calibration=Unchanged(), fixed=(0.25, 0.75)),
-        margin=fixed_margin(3.0),
+        margin=MARGIN,
         evidence=(Evidence(action="none", verdict="randomised", reason="r", decisions=1, responses=0, overlap=1.0),),
         base_rates=(0.1,) * (len(outbound) + 1),
         window=Window(start_us=0, end_us=1, judged_from_us=1, decisions=1, customers=1, seed=0),
@@ -113,6 +126,14 @@ def test_shares_sum_to_one_and_unseen_channels_have_none(bundle, rows):
     assert bundle.engagement_preference(rows).tolist() == [[0.25, 0.75]] * len(rows)
     assert bundle.contact_preference(rows[:0]).shape == (0, len(PARAMS.outbound))
     assert bundle.predict_response(rows[:0]).shape == (0,)
+
+
+def test_the_margin_reads_what_actions_share_and_nothing_else(bundle, rows):
+    worth = bundle.joint(["action"]).worth(rows[:, [0, 2]])
+    assert np.array_equal(worth, bundle.expected_margin(rows))
+    assert len(np.unique(worth)) > 50
+    with pytest.raises(ArtefactError, match="margin: reads taste"):
+        bundle.joint(["action", "taste"]).worth(rows[:, [2]])
 
 
 def test_the_preference_shares_out_the_answers_to_every_channel(bundle, rows):
