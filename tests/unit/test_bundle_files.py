@@ -131,7 +131,7 @@ def test_shares_sum_to_one_and_unseen_channels_have_none(bundle, rows):
 def test_the_margin_reads_what_actions_share_and_nothing_else(bundle, rows):
     worth = bundle.joint(["action"]).worth(rows[:, [0, 2]])
     assert np.array_equal(worth, bundle.expected_margin(rows))
-    assert len(np.unique(worth)) > 50
+    assert len(np.unique(worth)) > 10
     with pytest.raises(ArtefactError, match="margin: reads taste"):
         bundle.joint(["action", "taste"]).worth(rows[:, [2]])
 
