@@ -22,8 +22,6 @@ _LEAST_SPREAD: Final = 1e-6
 _FAR: Final = 5.0
 _ROWS: Final = 32
 """Rows in a block: what a block reads and writes stays in the first caches."""
-_HIGHEST_EXPONENT: Final = 0.5
-"""A contact never brings more than exp(0.5) expected responses."""
 
 
 class Term(Artefact):
@@ -77,10 +75,10 @@ class Reader:
         _design(matrix, self.kind, self.columns, self.numbers, out)
         return out
 
-    def exponents(self, matrix: Matrix, intercept: Floats, weights: Floats) -> Floats:
-        """(n, c) of intercept (c,) + terms · weights (T, c), at most 0.5; summed in one order, whatever n."""
+    def sums(self, matrix: Matrix, intercept: Floats, weights: Floats) -> Floats:
+        """(n, c) of intercept (c,) + terms · weights (T, c); summed in one order, whatever n."""
         out = np.empty((len(matrix), len(intercept)))
-        _exponents(matrix, self.kind, self.columns, self.numbers, intercept, weights, out)
+        _sums(matrix, self.kind, self.columns, self.numbers, intercept, weights, out)
         return out
 
 
@@ -125,7 +123,7 @@ def _design(matrix, kind, columns, numbers, out):  # type: ignore[no-untyped-def
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _exponents(matrix, kind, columns, numbers, intercept, weights, out):  # type: ignore[no-untyped-def]  # pragma: no cover  compiled
+def _sums(matrix, kind, columns, numbers, intercept, weights, out):  # type: ignore[no-untyped-def]  # pragma: no cover  compiled
     """Fills out (n, c), of every row term after term."""
     for begin in range(0, len(matrix), _ROWS):
         end = min(begin + _ROWS, len(matrix))
@@ -137,9 +135,6 @@ def _exponents(matrix, kind, columns, numbers, intercept, weights, out):  # type
                 if found != 0.0:
                     for c in range(len(intercept)):
                         out[i, c] += found * weights[t, c]
-        for i in range(begin, end):
-            for c in range(len(intercept)):
-                out[i, c] = min(out[i, c], _HIGHEST_EXPONENT)
 
 
 def standardised(terms: Sequence[Term], design: Matrix) -> tuple[Term, ...]:

@@ -58,7 +58,7 @@ def fit_models(
     params = study.params
     task = Task(learn.table, learn.response, choose.table, choose.response, params.seed, params.threads)
     found = search_recipe(task, study.profile, storage, name, told)
-    response, contenders = fit_learners(study, found, learn, choose)
+    response, contenders = fit_learners(study, found, learn, choose, propensity)
     least = params.training.min_customers_per_leaf
     contact, engagement = (
         fit_preference(
@@ -94,7 +94,7 @@ def refit_models(study: Study, models: Models, everything: Part, propensity: Flo
         heads[head] = refit_preference(fitted, rows, _HEAD, least=least, seed=params.seed, threads=params.threads)
     return replace(
         models,
-        response=refit_learner(study, models.response, models.recipe, everything),
+        response=refit_learner(study, models.response, models.recipe, everything, propensity),
         contact=heads[CONTACT],
         engagement=heads[ENGAGEMENT],
         margin=_margin(study, everything),
