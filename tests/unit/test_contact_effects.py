@@ -134,6 +134,11 @@ def test_effects_in_probability_are_added_to_it_and_cut_off_at_its_ends():
     assert (~inside).any()
 
 
+def test_effects_are_data_with_their_link(response):
+    effects = response.learned.effects
+    assert ContactEffects.model_validate_json(effects.model_dump_json()) == effects
+
+
 def test_effects_refuse_columns_that_depend_on_the_action():
     with pytest.raises(ArtefactError, match="read age, which depend on the action"):
         effects().over({name: i for i, name in enumerate(NAMES) if name != "age"})
