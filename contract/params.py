@@ -121,14 +121,27 @@ class Features(Section):
         return self
 
 
+LearnerName = Literal["joint", "additive", "additive with cells", "doubly robust"]
+
+
 class Profile(Section):
-    """How much effort a training spends."""
+    """How much effort a training spends, and which learners of the response contend."""
 
     trials: Count
     max_decisions: Annotated[int, Field(ge=1_000)]
     trees: Count
+    learners: list[LearnerName]
     refit: bool
     timeout_minutes: Positive | None = None
+
+    @field_validator("learners")
+    @classmethod
+    def _joint_among_them(cls, learners: list[LearnerName]) -> list[LearnerName]:
+        if "joint" not in learners:
+            raise ValueError("needs joint, which remains where the others cannot be used")
+        if len(set(learners)) < len(learners):
+            raise ValueError("names a learner twice")
+        return learners
 
 
 class Training(Section):

@@ -22,8 +22,6 @@ _LEAST_SPREAD: Final = 1e-6
 _FAR: Final = 5.0
 _ROWS: Final = 32
 """Rows in a block: what a block reads and writes stays in the first caches."""
-_HIGHEST_EXPONENT: Final = 0.5
-"""A contact never brings more than exp(0.5) expected responses."""
 
 
 class Term(Artefact):

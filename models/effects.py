@@ -1,13 +1,15 @@
 """What contacts add to what a customer would do anyway: the learned effects as data, and how scores come of them.
 
-The rate of responses is that without contact plus an excess, which random effects over customer × channel give
-(`models.random_effects`); the trees that give the former never look at the action. So what a contact changes is learned
-by itself, and not as a small difference between two large predictions.
+Trees that never look at the action give the rate b of responses without contact. An effect, by random effects over
+customer × channel (`models.random_effects`), says what a contact changes: under the link `log` the log of what it adds
+to the rate, which is never negative; under `identity` what it adds to the probability, which may be. So what a contact
+changes is learned by itself, and not as a small difference between two large predictions.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Final, Literal
 
 import numpy as np
 
@@ -15,15 +17,23 @@ from contract.errors import ArtefactError
 from models.artefact import Artefact, Floats, Ints, Matrix
 from models.effect_terms import Reader, Term
 
-_LEAST_RATE = 1e-9
+_LEAST_RATE: Final = 1e-9
+_HIGHEST_EXPONENT: Final = 0.5
+"""A contact never brings more than exp(0.5) expected responses."""
+_EDGE: Final = 1e-6
+"""An effect moves no probability nearer to 0 or 1 than this."""
 
 
 class ContactEffects(Artefact):
-    """Terms, intercepts by outbound channel, and weights by term and channel; all of log excess rate."""
+    """Terms, intercepts by outbound channel, and weights by term and channel.
+
+    link: log, of the log of what is added to the rate; identity, of what is added to the probability.
+    """
 
     terms: tuple[Term, ...]
     intercept: tuple[float, ...]
     weights: tuple[tuple[float, ...], ...]
+    link: Literal["log", "identity"] = "log"
 
     def over(self, places: Mapping[str, int]) -> "BoundEffects":
         """The effects over a matrix whose columns lie at `places`.
@@ -45,19 +55,35 @@ class BoundEffects:
     reader: Reader
 
     def excess(self, matrix: Matrix) -> Floats:
-        """(n, 1 + C) responses that each action adds to the rate, 0 for no contact."""
+        """(n, 1 + C) what each action adds, 0 for no contact: responses to the rate (log), or to the probability."""
         found = np.zeros((len(matrix), 1 + len(self._intercept)))
-        found[:, 1:] = np.exp(self.reader.exponents(matrix, self._intercept, self._weights))
+        found[:, 1:] = self._effect(self.reader.sums(matrix, self._intercept, self._weights))
         return found
 
+    def probability(self, log_base: Floats, excess: Floats) -> Floats:
+        """The probability of a response, of the rate without contact (its log) and the excess; broadcast."""
+        if self.effects.link == "log":
+            return response_probability(log_base, excess)
+        return added_probability(log_base, excess)
+
+    def log_gain(self, log_base: Floats, excess: Floats) -> Floats:
+        """By how much the excess moves the log of the rate that the probability stands for."""
+        if self.effects.link == "log":
+            return np.log1p(excess * np.exp(-log_base))
+        moved = np.log(rate_of(added_probability(log_base, excess))) - log_base
+        return np.where(excess == 0.0, 0.0, moved)
+
     def parts(self, matrix: Matrix, action: Ints) -> Floats:
-        """(n, T) what each term adds to the log of the excess of the row's action; 0 where that is no contact."""
+        """(n, T) what each term adds, of the row's action: to the log of the excess, or to the excess; 0 for none."""
         chosen = np.where((action > 0)[:, None], self._weights.T[np.maximum(action, 1) - 1], 0.0)
         return np.asarray(self.reader.design(matrix) * chosen, dtype=np.float64)
 
     def plain(self, action: Ints) -> Floats:
         """(n,) the excess of each action where every term is 0."""
-        return np.where(action > 0, np.exp(self._intercept[np.maximum(action, 1) - 1]), 0.0)
+        return np.where(action > 0, self._effect(self._intercept[np.maximum(action, 1) - 1]), 0.0)
+
+    def _effect(self, sums: Floats) -> Floats:
+        return np.exp(np.minimum(sums, _HIGHEST_EXPONENT)) if self.effects.link == "log" else sums
 
     @cached_property
     def _intercept(self) -> Floats:
@@ -71,6 +97,15 @@ class BoundEffects:
 def response_probability(log_base: Floats, excess: Floats) -> Floats:
     """1 − exp(−rate) of the rate without contact (its log) and the excess; the arrays are broadcast."""
     return np.asarray(-np.expm1(-(np.exp(log_base) + excess)))
+
+
+def added_probability(log_base: Floats, excess: Floats) -> Floats:
+    """The probability without contact (log of its rate) and the excess in probability, their sum cut off short of 0, 1.
+
+    Without excess it is that without contact, however near to 0 or 1 that is.
+    """
+    alone = response_probability(log_base, np.zeros(1))
+    return np.clip(alone + excess, np.minimum(alone, _EDGE), np.maximum(alone, 1.0 - _EDGE))
 
 
 def rate_of(probability: Floats) -> Floats:

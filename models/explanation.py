@@ -55,16 +55,17 @@ def explain(booster: lgb.Booster, matrix: Matrix, threads: int = 1) -> Explanati
 def with_effects(
     base: Explanation, effects: BoundEffects, rows: Matrix, action: Ints, columns: Sequence[str]
 ) -> Explanation:
-    """The contributions where an excess is added to the rate that the trees give: their sum is the log of the whole.
+    """The contributions where effects stand beside the rate b that the trees give: their sum is the log of the whole.
 
-    The trees' own are as they were. What a contact on the channel brings to anybody, log((b + e0) / b), stands with the
-    column of the action. What is left, log((b + e) / (b + e0)), is the terms': on the straight way from none of them to
-    all of them each moves the score in proportion to its part of log e, so its share is that part (Aumann and Shapley,
-    1974; integrated gradients). A term's share stands with its first column.
+    The trees' own are as they were. What a contact on the channel brings to anybody stands with the column of the
+    action: of effects on the rate (link log) log((b + e0) / b), of effects on the probability (identity) log(r0 / b),
+    r0 = −log(1 − p0 − e0) the rate at which p0 + e0 is reached. What is left, up to the effect e of all terms, is the
+    terms': on the straight way from none of them to all of them each moves the score in proportion to its part of log e
+    (log) or of e (identity), so its share is that part (Aumann and Shapley, 1974; integrated gradients). A term's share
+    stands with its first column. Where a probability is cut off, the terms share what is left of their effect.
     """
-    without = np.exp(-base.raw)
     excess = np.take_along_axis(effects.excess(rows), action[:, None], axis=1)[:, 0]
-    start, end = np.log1p(effects.plain(action) * without), np.log1p(excess * without)
+    start, end = effects.log_gain(base.raw, effects.plain(action)), effects.log_gain(base.raw, excess)
     parts = effects.parts(rows, action)
     total = parts.sum(axis=1)
     share = np.divide(end - start, total, out=np.zeros_like(total), where=np.abs(total) > _NOTHING)

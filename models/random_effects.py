@@ -1,12 +1,13 @@
-"""What contacts add to the rate of responses, by random effects over customer × channel; reads no column by name.
+"""What contacts add to responses, by random effects over customer × channel; reads no column by name.
 
 A response to channel c is a Poisson event of the rate λ = b + exp(η), b what the customer would do by itself, so that
 
     P(response) = 1 − exp(−b − exp(η)),   η = α_c + x · (β + Σ_v γ_v m_cv + δ_c)
 
-x are the terms of a row; β is what they mean on every channel, δ_c what they mean on this one beside that, and γ_v what
-a view v of the channel's own history (m_cv marks its term) means wherever the history is its own. All are normal around
-zero, with one variance a group of terms, so that a channel with few sends borrows from the others and a term that tells
+or, of `Differences`, η is itself the mean of an unbiased guess at what the contact changes, with normal noise. x are
+the terms of a row; β is what they mean on every channel, δ_c what they mean on this one beside that, and γ_v what a
+view v of the channel's own history (m_cv marks its term) means wherever it is its own. All are normal around zero, with
+one variance a group of terms, so that a channel with few sends borrows from the others and a term that tells
 nothing is drawn to zero. Coefficients are posterior modes, by Fisher scoring; variances are set by the evidence at the
 mode (MacKay 1992, Neural Computation 4, eq. 2.14 ff.; the same as Fellner and Schall's for mixed models).
 
@@ -15,16 +16,19 @@ Channels share β and γ only: each iteration solves a block per channel and the
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from models.artefact import Floats, Ints, Matrix
 
+_Real = TypeVar("_Real", np.float32, np.float64)
 _ITERATIONS: Final = 15
 _CLOSE, _CLOSE_VARIANCE = 0.01, 0.05
 _FARTHEST_STEP: Final = 3.0
 _BLOCK: Final = 16_384
+_LEAST_NOISE: Final = 1e-12
 _HIGHEST, _LOWEST = 0.5, -12.0
 _INTERCEPT_PRECISION: Final = 0.25
 """Intercepts lie within a few logs of each other: a channel with next to no sends is taken for a usual one."""
@@ -34,6 +38,20 @@ _SHRINK_COUNT, _SHRINK_SUM = 1.0, 0.02
 _MOST_PRECISION: Final = 1e5
 
 
+class Sums(NamedTuple):
+    """Score (1 + T,) and information (1 + T, 1 + T) of a channel's intercept and weights."""
+
+    score: Floats
+    information: Floats
+
+
+class Likelihood(Protocol):
+    """What was seen on one channel."""
+
+    def sums(self, intercept: float, weights: Floats) -> Sums:
+        """Score and information where the channel's intercept and weights (T,) are these."""
+
+
 @dataclass(frozen=True, eq=False)
 class Contacts:
     """Contacts on one channel: design (n, T) float32, outcome (n,) 0 or 1, base (n,) the rate b without the contact."""
@@ -41,6 +59,64 @@ class Contacts:
     design: Matrix
     outcome: Floats
     base: Floats
+
+    def sums(self, intercept: float, weights: Floats) -> Sums:
+        """Score and expected information of the events."""
+        size = 1 + len(weights)
+        score, information = np.zeros(size), np.zeros((size, size))
+        for at in range(0, len(self.outcome), _BLOCK):
+            rows = slice(at, at + _BLOCK)
+            design = _with_ones(self.design[rows], np.float32)
+            extra = np.exp(np.clip(intercept + design[:, 1:] @ weights, _LOWEST, _HIGHEST))
+            rate = self.base[rows] + extra
+            none, some = np.exp(-rate), -np.expm1(-rate)
+            outcome = self.outcome[rows]
+            score += design.T @ ((outcome * none / some - (1.0 - outcome)) * extra)
+            weight = (extra * extra * none / some).astype(np.float32)
+            information += (design * weight[:, None]).T @ design
+        return Sums(score, information)
+
+
+@dataclass(frozen=True, eq=False)
+class Differences:
+    """Guesses at what a channel changes, kept as weighted moments: rows; square, (1 + T, 1 + T), of the design with a
+    leading 1; cross, (1 + T,), of design and guess; spread, of the guess with itself. Weights have mean 1.
+    """
+
+    rows: int
+    square: Floats
+    cross: Floats
+    spread: float
+
+    @classmethod
+    def of(cls, design: Matrix, guess: Floats, weight: Floats) -> "Differences":
+        """Of a design (n, T), guesses (n,) and their weights (n,), inverse to the variance of each up to a factor."""
+        size = 1 + design.shape[1]
+        square, cross = np.zeros((size, size)), np.zeros(size)
+        weight = weight / weight.mean() if len(weight) else weight
+        for at in range(0, len(guess), _BLOCK):
+            rows = slice(at, at + _BLOCK)
+            own = _with_ones(design[rows], np.float64)
+            weighted = own * weight[rows, None]
+            square += weighted.T @ own
+            cross += weighted.T @ guess[rows]
+        return cls(len(guess), square, cross, float(weight @ guess**2))
+
+    @property
+    def mean(self) -> float:
+        """The weighted mean of the guesses, 0 without any."""
+        return float(self.cross[0]) / max(1, self.rows)
+
+    def over(self, unit: float) -> "Differences":
+        """The same in units of so much."""
+        return Differences(self.rows, self.square, self.cross / unit, self.spread / unit**2)
+
+    def sums(self, intercept: float, weights: Floats) -> Sums:
+        """Score and information; the noise is as large as what is left of the guesses."""
+        at = np.concatenate([[intercept], weights])
+        left = self.spread - 2.0 * float(at @ self.cross) + float(at @ self.square @ at)
+        certainty = self.rows / max(left, _LEAST_NOISE * self.rows, 1e-300)
+        return Sums(certainty * (self.cross - self.square @ at), certainty * self.square)
 
 
 @dataclass(frozen=True)
@@ -77,13 +153,6 @@ class Effects:
     iterations: int
 
 
-class _Sums(NamedTuple):
-    """Score (1 + T,) and information (1 + T, 1 + T) of a channel's intercept and weights."""
-
-    score: Floats
-    information: Floats
-
-
 class _Precisions(NamedTuple):
     """Of β by group, of γ by view, of δ by group."""
 
@@ -108,15 +177,34 @@ def fit_random_effects(channels: Sequence[Contacts], layout: Layout) -> Effects:
         channels: the contacts of each channel, in the order of the channels.
         layout: which terms belong together.
     """
+    return _modes(channels, layout, _usual(channels))
+
+
+def fit_differences(channels: Sequence[Differences], layout: Layout, unit: float) -> Effects:
+    """The effects that guesses at what every channel changes support; a channel without any gets the usual ones.
+
+    Args:
+        channels: the guesses of each channel, in the order of the channels.
+        layout: which terms belong together.
+        unit: how large an effect is thought to be, in the units of the guesses; the priors are of this size.
+    """
+    rows = sum(each.rows for each in channels)
+    usual = sum(each.rows * each.mean for each in channels) / max(1, rows)
+    found = _modes([each.over(unit) for each in channels], layout, usual / unit)
+    return Effects(unit * found.intercept, unit * found.weights, found.iterations)
+
+
+def _modes(channels: Sequence[Likelihood], layout: Layout, usual: float) -> Effects:
+    """Intercepts near the usual one, and weights."""
     owns = [layout.own(channel) for channel in range(len(channels))]
     terms, groups = len(layout.group), int(layout.group.max(initial=0)) + 1
-    start = np.full(len(channels), _usual(channels))
+    start = np.full(len(channels), usual)
     state = _State(start.copy(), np.zeros(terms), np.zeros(layout.views), np.zeros((len(channels), terms)))
     precision = _Precisions(*(np.full(n, _FIRST_PRECISION) for n in (groups, layout.views, groups)))
     done = 0
     for done in range(1, _ITERATIONS + 1):
         weights = _weights(state, owns)
-        sums = [_sums(each, state.intercept[c], weights[:, c]) for c, each in enumerate(channels)]
+        sums = [each.sums(state.intercept[c], weights[:, c]) for c, each in enumerate(channels)]
         moved, spread = _solved(sums, state, precision, layout, owns, start)
         farthest = max(float(np.abs(part).max(initial=0.0)) for part in moved)
         damping = min(1.0, _FARTHEST_STEP / max(farthest, 1e-12))
@@ -145,25 +233,15 @@ def _weights(state: _State, owns: Sequence[Floats]) -> Floats:
     return np.column_stack([state.common + own @ state.view + state.apart[c] for c, own in enumerate(owns)])
 
 
-def _sums(contacts: Contacts, intercept: float, weights: Floats) -> _Sums:
-    size = 1 + len(weights)
-    score, information = np.zeros(size), np.zeros((size, size))
-    for at in range(0, len(contacts.outcome), _BLOCK):
-        rows = slice(at, at + _BLOCK)
-        design = np.empty((len(contacts.outcome[rows]), size), np.float32)
-        design[:, 0], design[:, 1:] = 1.0, contacts.design[rows]
-        extra = np.exp(np.clip(intercept + design[:, 1:] @ weights, _LOWEST, _HIGHEST))
-        rate = contacts.base[rows] + extra
-        none, some = np.exp(-rate), -np.expm1(-rate)
-        outcome = contacts.outcome[rows]
-        score += design.T @ ((outcome * none / some - (1.0 - outcome)) * extra)
-        weight = (extra * extra * none / some).astype(np.float32)
-        information += (design * weight[:, None]).T @ design
-    return _Sums(score, information)
+def _with_ones(design: Matrix, kind: type[_Real]) -> npt.NDArray[_Real]:
+    """(n, 1 + T), a leading 1 for the intercept."""
+    found = np.empty((len(design), 1 + design.shape[1]), kind)
+    found[:, 0], found[:, 1:] = 1, design
+    return found
 
 
 def _solved(
-    sums: Sequence[_Sums],
+    sums: Sequence[Sums],
     state: _State,
     precision: _Precisions,
     layout: Layout,

@@ -1,7 +1,7 @@
 """The response model: from a row's columns to the calibrated probability of a response; one form for every learner.
 
 Without effects the trees look at the action and give log-odds (the joint S-learner). With effects they give the log of
-the rate without contact, and the effects what the action adds (`models.effects`).
+the rate without contact, and the effects what the action adds to it or to its probability (`models.effects`).
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ import numpy as np
 
 from models.artefact import Floats, Ints, Matrix
 from models.calibration import BinaryMap
-from models.effects import BoundEffects, ContactEffects, response_probability
+from models.effects import BoundEffects, ContactEffects
 from models.explanation import Explanation, explain, with_effects
 from models.trees import Trees, probabilities
 
@@ -59,7 +59,7 @@ class Response:
         log_base = self.trees.raw(shared, threads=threads)[:, 0]
         action = self._actions(shared, own)
         excess = np.take_along_axis(self._effects.excess(shared), action, axis=1)
-        return self.learned.calibration.apply(response_probability(log_base, excess))
+        return self.learned.calibration.apply(self._effects.probability(log_base, excess))
 
     def explain(self, rows: Matrix, threads: int = 1) -> Explanation:
         """What each column adds to the score of whole rows (n, p), before calibration; places are those of rows."""

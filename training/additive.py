@@ -91,8 +91,8 @@ def fit_effects(
     contacts = []
     for c in range(len(outbound)):
         own = np.flatnonzero(action == 1 + c)
-        contacts.append(Contacts(_design(terms, views.rows(own)), outcome[own].astype(np.float64), base[own]))
-    found = fit_random_effects(contacts, _layout(terms, outbound))
+        contacts.append(Contacts(design_of(terms, views.rows(own)), outcome[own].astype(np.float64), base[own]))
+    found = fit_random_effects(contacts, layout_of(terms, outbound))
     weights = tuple(tuple(row) for row in found.weights.tolist())
     return ContactEffects(terms=terms, intercept=tuple(found.intercept.tolist()), weights=weights)
 
@@ -100,7 +100,7 @@ def fit_effects(
 def fit_base(
     study: Study, data: Binned, learn: Part, without: tuple[Floats, Floats | None], recipe: Recipe
 ) -> tuple[GuardedModel, int]:
-    """Trees of what comes without contact, which look at no column of the action, and their number.
+    """Trees of what comes without contact, with enough customers behind every leaf, and their number.
 
     Args:
         study: what is trained.
@@ -109,6 +109,15 @@ def fit_base(
         without: responses expected without contact on the rows of `data`.
         recipe: of the trees.
     """
+    booster, rounds = grow_base(study, data, without, recipe)
+    least, threads = study.params.training.min_customers_per_leaf, study.params.threads
+    return guarded(booster, rounds, learn.table, least, threads), rounds
+
+
+def grow_base(
+    study: Study, data: Binned, without: tuple[Floats, Floats | None], recipe: Recipe
+) -> tuple[lgb.Booster, int]:
+    """The trees of `fit_base`, which look at no column of the action, before anybody counts customers; their number."""
     params = study.params
     data.learn.set_label(without[0])
     if data.watched is not None:
@@ -123,7 +132,7 @@ def fit_base(
         seed=params.seed,
         threads=params.threads,
     )
-    return guarded(booster, rounds, learn.table, params.training.min_customers_per_leaf, params.threads), rounds
+    return booster, rounds
 
 
 def base_of(text: str, table: Rows, threads: int) -> Floats:
@@ -144,12 +153,14 @@ def _of_the_action(study: Study) -> frozenset[int]:
     return frozenset(i for i, name in enumerate(study.source.names) if name in own)
 
 
-def _design(terms: tuple[Term, ...], views: Rows) -> Matrix:
+def design_of(terms: tuple[Term, ...], views: Rows) -> Matrix:
+    """(n, T) the terms of each row."""
     reader = Reader.of(terms, {name: i for i, name in enumerate(views.names)})
     return mapped(views, reader.design)
 
 
-def _layout(terms: Sequence[Term], outbound: Sequence[str]) -> Layout:
+def layout_of(terms: Sequence[Term], outbound: Sequence[str]) -> Layout:
+    """Which terms belong together, by numbers of their groups, views and channels."""
     groups = sorted({term.group for term in terms})
     views = sorted({term.view for term in terms if term.view is not None})
     return Layout(

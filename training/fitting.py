@@ -67,7 +67,7 @@ def fit_models(
     price = params.training.nats_per_1000_splits
     task = Task(learn.table, learn.response, choose.table, choose.response, params.seed, params.threads, price)
     found = search_recipe(task, study.profile, storage, name, told)
-    response, contenders = fit_learners(study, found, learn, choose)
+    response, contenders = fit_learners(study, found, learn, choose, propensity)
     least = params.training.min_customers_per_leaf
     engagement = fit_preference(
         _labelled(study, learn, ENGAGEMENT, propensity),
@@ -98,7 +98,7 @@ def refit_models(study: Study, models: Models, everything: Part, propensity: Flo
     steps = _labelled(study, everything, ENGAGEMENT, propensity)
     return replace(
         models,
-        response=refit_learner(study, models.response, models.recipe, everything),
+        response=refit_learner(study, models.response, models.recipe, everything, propensity),
         contact=refit_answers(models.contact, _sends(study, everything), _ANSWERS, **told),
         engagement=refit_preference(models.engagement, steps, _STEPS, **told),
         margin=_margin(study, everything),

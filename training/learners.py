@@ -3,9 +3,11 @@
 joint      one model of trees over customer × action (S-learner), with the candidate channel's own history as columns
 additive   trees of what comes without contact, and random effects of what a contact adds (`training.additive`)
 cells      the same, with effects for pairs of demographic columns as well
+doubly robust  the same trees, and what a contact changes in probability, up or down (`training.doubly_robust`)
 
-The lowest log loss on later decisions wins; of those that are worse by less than one standard error of the difference,
-clustered by customer, the one that costs least to score (the rule of one standard error: Breiman et al. 1984, 3.4.3).
+`training.profiles` says which contend; joint always does, for it remains where the others cannot be used. The lowest
+log loss on later decisions wins; of those that are worse by less than one standard error of the difference, clustered
+by customer, the one that costs least to score (the rule of one standard error: Breiman et al. 1984, 3.4.3).
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,13 +16,16 @@ from typing import Final
 
 import numpy as np
 
+from contract.params import LearnerName
 from models.artefact import Floats, Ints
 from models.boosting import Recipe, boost, dataset, guarded
 from models.calibration import Unchanged, binary_log_losses, choose_binary, clustered_mean
+from models.effect_terms import Term
 from models.leaves import GuardedModel
 from models.response import Learned, Response
 from models.tables import Rows, Table, mapped
 from training.additive import Binned, Rates, base_of, excess_of, first_rates, fit_base, fit_effects, why_not
+from training.doubly_robust import Lesson, fit_doubly_robust, why_not_weighed
 from training.effect_views import columns_read, effect_terms
 from training.search import Found
 from training.study import Part, Study
@@ -28,14 +33,15 @@ from training.study import Part, Study
 JOINT: Final = "joint"
 ADDITIVE: Final = "additive"
 CELLS: Final = "additive with cells"
-_CHEAPEST_FIRST: Final = (ADDITIVE, CELLS, JOINT)
+DOUBLY_ROBUST: Final = "doubly robust"
+_CHEAPEST_FIRST: Final[tuple[LearnerName, ...]] = (ADDITIVE, DOUBLY_ROBUST, CELLS, JOINT)
 
 
 @dataclass(frozen=True)
 class Fitted:
     """What a learner made of the rows that teach: its trees, their rounds, and the whole with its calibration."""
 
-    name: str
+    name: LearnerName
     trees: GuardedModel
     rounds: int
     learned: Learned
@@ -68,19 +74,26 @@ class Contender:
 
 @dataclass(frozen=True, eq=False)
 class _Side:
-    """Rows in the two forms that learners read: all columns on demand, those of the effects in memory."""
+    """Rows in the two forms that learners read: all columns on demand, those of the effects in memory.
+
+    propensity: (n,), of the action taken, NaN where unknown.
+    """
 
     part: Part
     views: Table
+    propensity: Floats
 
     @classmethod
-    def of(cls, study: Study, part: Part) -> "_Side":
-        """Of a part; its columns that effects read are computed once."""
+    def of(cls, study: Study, part: Part, propensity: Floats) -> "_Side":
+        """Of a part and the propensities of all decisions; its columns that effects read are computed once."""
         table = part.table.columns(columns_read(study))
-        return cls(part, Table(table.matrix, table.names, table.categorical, table.customer))
+        views = Table(table.matrix, table.names, table.categorical, table.customer)
+        return cls(part, views, propensity[part.rows])
 
 
-def fit_learners(study: Study, found: Found, learn: Part, choose: Part) -> tuple[Fitted, tuple[Contender, ...]]:
+def fit_learners(
+    study: Study, found: Found, learn: Part, choose: Part, propensity: Floats
+) -> tuple[Fitted, tuple[Contender, ...]]:
     """The learner that predicts best on `choose`, and how all did.
 
     Args:
@@ -88,23 +101,27 @@ def fit_learners(study: Study, found: Found, learn: Part, choose: Part) -> tuple
         found: the joint model's trees, as the search left them, and the binned rows.
         learn: the rows that teach.
         choose: later rows of the same customers.
+        propensity: (n decisions,), of the action taken, logged or estimated; NaN where neither.
     """
     joint = _joint(study, found, learn)
-    fitted, reason = [joint], why_not(study, learn)
-    if reason is None:
-        fitted += _additive(study, found, joint, _Side.of(study, learn), _Side.of(study, choose))
+    fitted, refused = [joint], _refused(study, learn, propensity)
+    names = [name for name in study.profile.learners if name != JOINT and name not in refused]
+    if names:
+        sides = [_Side.of(study, part, propensity) for part in (learn, choose)]
+        fitted += _beside(study, names, _Begun(found, joint), sides[0], sides[1])
     calibrated = [_calibrated(study, each, choose) for each in fitted]
     taken, contenders = choose_learner(
         [each.name for each, _ in calibrated],
         [binary_log_losses(p, choose.response) for _, p in calibrated],
         choose.table.customer,
     )
-    if reason is not None:
-        contenders += tuple(Contender(name, None, None, None, False, reason) for name in (ADDITIVE, CELLS))
+    contenders += tuple(Contender(name, None, None, None, False, reason) for name, reason in refused.items())
     return calibrated[taken][0], contenders
 
 
-def choose_learner(names: Sequence[str], losses: Sequence[Floats], customer: Ints) -> tuple[int, tuple[Contender, ...]]:
+def choose_learner(
+    names: Sequence[LearnerName], losses: Sequence[Floats], customer: Ints
+) -> tuple[int, tuple[Contender, ...]]:
     """Which learner is taken, and the losses.
 
     Args:
@@ -123,7 +140,7 @@ def choose_learner(names: Sequence[str], losses: Sequence[Floats], customer: Int
     )
 
 
-def refit_learner(study: Study, fitted: Fitted, recipe: Recipe, everything: Part) -> Fitted:
+def refit_learner(study: Study, fitted: Fitted, recipe: Recipe, everything: Part, propensity: Floats) -> Fitted:
     """The same learner on more rows; the number of rounds, the terms and the calibration are kept.
 
     Args:
@@ -131,6 +148,7 @@ def refit_learner(study: Study, fitted: Fitted, recipe: Recipe, everything: Part
         fitted: what it was on fewer rows.
         recipe: of its trees.
         everything: the rows.
+        propensity: (n decisions,), as in `fit_learners`.
     """
     params, effects = study.params, fitted.learned.effects
     least, threads = params.training.min_customers_per_leaf, params.threads
@@ -140,7 +158,11 @@ def refit_learner(study: Study, fitted: Fitted, recipe: Recipe, everything: Part
         booster, rounds, _ = boost(data, recipe, classes=1, watched=None, seed=params.seed, threads=threads)
         trees = guarded(booster, rounds, everything.table, least, threads)
         return Fitted(fitted.name, trees, fitted.rounds, replace(fitted.learned, text=trees.text))
-    views, action = _Side.of(study, everything).views, everything.action
+    side = _Side.of(study, everything, propensity)
+    if fitted.name == DOUBLY_ROBUST:
+        again = _doubly_robust(study, Binned(data, None), side, effects.terms, recipe)
+        return replace(again, learned=replace(again.learned, calibration=fitted.learned.calibration))
+    views, action = side.views, everything.action
     rates = Rates(base_of(fitted.trees.text, everything.table, threads), excess_of(effects, views, action))
     without = rates.expected_without(everything.response)
     trees, _ = fit_base(study, Binned(data, None), everything, (without, None), recipe)
@@ -155,24 +177,60 @@ def _joint(study: Study, found: Found, learn: Part) -> Fitted:
     return Fitted(JOINT, trees, found.trees, Learned(trees.text, None, Unchanged()))
 
 
-def _additive(study: Study, found: Found, joint: Fitted, learn: _Side, choose: _Side) -> Iterator[Fitted]:
-    """Without and with cells, beside the same trees."""
-    names, threads, outbound = study.source.names, study.params.threads, study.params.outbound
+def _refused(study: Study, learn: Part, propensity: Floats) -> dict[LearnerName, str]:
+    """Learners of the profile that cannot be used here, and why."""
+    reason = why_not(study, learn)
+    found: dict[LearnerName, str] = {}
+    if reason is not None:
+        found |= {name: reason for name in study.profile.learners if name != JOINT}
+    if DOUBLY_ROBUST in study.profile.learners and DOUBLY_ROBUST not in found:
+        unknown = why_not_weighed(propensity[learn.rows])
+        found |= {} if unknown is None else {DOUBLY_ROBUST: unknown}
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Begun:
+    """What the search found, and the joint learner made of it."""
+
+    found: Found
+    joint: Fitted
+
+    def base(self, study: Study, terms: tuple[Term, ...], learn: _Side, choose: _Side) -> tuple[GuardedModel, int]:
+        """Trees of what comes without contact, and their number, from the joint learner's probabilities on."""
+        names, threads, action = study.source.names, study.params.threads, learn.part.action
+        predicted = [self.joint.predict(names, side.part.table, threads) for side in (learn, choose)]
+        rates = [first_rates(side.part.action, p) for side, p in zip((learn, choose), predicted, strict=True)]
+        effects = fit_effects(terms, study.params.outbound, learn.views, action, learn.part.response, rates[0].base)
+        without = [
+            Rates(rate.base, excess_of(effects, side.views, side.part.action)).expected_without(side.part.response)
+            for rate, side in zip(rates, (learn, choose), strict=True)
+        ]
+        binned = Binned(self.found.data, self.found.watched)
+        return fit_base(study, binned, learn.part, (without[0], without[1]), self.found.recipe)
+
+
+def _beside(study: Study, names: Sequence[LearnerName], begun: _Begun, learn: _Side, choose: _Side) -> Iterator[Fitted]:
+    """The learners of these names: all have effects beside trees of what comes without contact."""
     contacts = learn.views.rows(np.flatnonzero(learn.part.action > 0))
     plain = effect_terms(study, contacts, interactions=False)
-    rates = [first_rates(side.part.action, joint.predict(names, side.part.table, threads)) for side in (learn, choose)]
-    outcome, action = learn.part.response, learn.part.action
-    effects = fit_effects(plain, outbound, learn.views, action, outcome, rates[0].base)
-    without = [
-        Rates(rate.base, excess_of(effects, side.views, side.part.action)).expected_without(side.part.response)
-        for rate, side in zip(rates, (learn, choose), strict=True)
-    ]
-    binned = Binned(found.data, found.watched)
-    trees, rounds = fit_base(study, binned, learn.part, (without[0], without[1]), found.recipe)
-    base = base_of(trees.text, learn.part.table, threads)
-    for name, terms in ((ADDITIVE, plain), (CELLS, effect_terms(study, contacts, interactions=True))):
-        effects = fit_effects(terms, outbound, learn.views, action, outcome, base)
+    trees, rounds = begun.base(study, plain, learn, choose)
+    base = base_of(trees.text, learn.part.table, study.params.threads)
+    for name in names:
+        if name == DOUBLY_ROBUST:
+            recipe = begun.found.recipe.model_copy(update={"trees": rounds})
+            yield _doubly_robust(study, Binned(begun.found.data, None), learn, plain, recipe)
+            continue
+        terms = plain if name == ADDITIVE else effect_terms(study, contacts, interactions=True)
+        outcome, action = learn.part.response, learn.part.action
+        effects = fit_effects(terms, study.params.outbound, learn.views, action, outcome, base)
         yield Fitted(name, trees, rounds, Learned(trees.text, effects, Unchanged()))
+
+
+def _doubly_robust(study: Study, data: Binned, side: _Side, terms: tuple[Term, ...], recipe: Recipe) -> Fitted:
+    lesson = Lesson(side.part, side.views, side.propensity, data, terms, recipe)
+    trees, effects = fit_doubly_robust(study, lesson)
+    return Fitted(DOUBLY_ROBUST, trees, recipe.trees, Learned(trees.text, effects, Unchanged()))
 
 
 def _calibrated(study: Study, fitted: Fitted, choose: Part) -> tuple[Fitted, Floats]:

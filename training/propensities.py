@@ -5,6 +5,7 @@ import numpy as np
 from models.artefact import Floats, Ints
 from models.evidence import Evidence, Log, judge_evidence
 from models.propensity import estimate_propensities
+from training.learners import DOUBLY_ROBUST
 from training.rows import ComputedTable, counted_propensity, spine_rows
 from training.splits import sample_customers
 from training.study import Study
@@ -30,7 +31,10 @@ def weigh_log(study: Study) -> tuple[Floats, tuple[Evidence, ...]]:
 
 
 def _estimated(study: Study) -> Floats:
-    """Estimates for typical decisions and for answered ones, which weigh the contact preference; NaN elsewhere."""
+    """Estimates for typical decisions and for answered ones, which weigh the contact preference; NaN elsewhere.
+
+    A learner that weighs decisions of any outcome gets them for all of which it may be fitted.
+    """
     decisions, params = study.decisions, study.params
     spine = decisions.spine
     every: Ints = np.arange(len(decisions))
@@ -39,6 +43,8 @@ def _estimated(study: Study) -> Floats:
         np.flatnonzero(decisions.answer_channel >= 0), spine.customer, study.hashes, study.profile.max_decisions
     )
     rows = np.union1d(typical, answered)
+    if DOUBLY_ROBUST in study.profile.learners:
+        rows = np.union1d(rows, np.union1d(study.rows_of(every), study.rows_of(study.split.learn)))
     keep = study.columns(candidate=False)
     whole = ComputedTable(study.source, spine_rows(spine, rows))
     result = np.full((len(decisions), len(study.actions)), np.nan)

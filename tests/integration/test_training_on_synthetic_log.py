@@ -196,7 +196,11 @@ def test_the_same_input_gives_the_same_bundle(trained, tmp_path):
 
 
 def test_without_logged_propensities_they_are_estimated():
-    _, result = _trained(logged=False)
+    quick = PARAMS.training.profiles["quick"].model_copy(update={"learners": ["joint", "doubly robust"]})
+    training = PARAMS.training.model_copy(update={"profiles": {"quick": quick}})
+    _, result = _trained(PARAMS.model_copy(update={"training": training}), logged=False, customers=3_000)
+    weighed = next(each for each in result.report.contenders if each.name == "doubly robust")
+    assert weighed.loss is not None, weighed.why_not
     assert {each.verdict for each in result.report.evidence} == {"adjusted"}
     assert all(each.refused == ("no propensities are logged",) for each in result.report.policies)
 
@@ -225,6 +229,7 @@ def test_a_search_goes_on_where_it_stopped(tmp_path):
     _, again = _trained(params, storage=tmp_path / "s.db", profile="default")
     assert first.report.settings["trials"] == again.report.settings["trials"] == 3
     assert [each.loss for each in first.report.search] == [each.loss for each in again.report.search]
+    assert [each.name for each in first.report.contenders] == PARAMS.training.profiles["default"].learners
     best = min(each.loss for each in first.report.search)
     assert "3 sets of parameters tried" in (page := card_page(first.report, params))
     assert f"{best:.5f}" in page

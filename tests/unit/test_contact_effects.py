@@ -38,14 +38,15 @@ def rows(n=400, seed=0):
     return found
 
 
-def effects(seed=1):
+def effects(link="log", seed=1):
     random = np.random.default_rng(seed)
-    weights = tuple(map(tuple, random.normal(0, 0.4, (len(TERMS), 2)).tolist()))
-    return ContactEffects(terms=TERMS, intercept=(-2.5, -3.0), weights=weights)
+    weights = random.normal(0, 0.4, (len(TERMS), 2)) * (1.0 if link == "log" else 0.05)
+    intercept = (-2.5, -3.0) if link == "log" else (0.02, -0.02)
+    return ContactEffects(terms=TERMS, intercept=intercept, weights=tuple(map(tuple, weights.tolist())), link=link)
 
 
-@pytest.fixture(scope="module")
-def response():
+@pytest.fixture(scope="module", params=["log", "identity"])
+def response(request):
     """Trees of rates that never split on the action, with effects beside them."""
     random = np.random.default_rng(2)
     x = rows(3_000, 3)
@@ -53,7 +54,7 @@ def response():
     params = {"objective": "poisson", "verbosity": -1, "feature_contri": [1.0] * 5 + [0.0], "num_leaves": 7}
     booster = lgb.train(params, lgb.Dataset(x, label), 20)
     assert booster.feature_importance()[5] == 0
-    return Response.of_rows(Learned(booster.model_to_string(), effects(), Unchanged()), NAMES)
+    return Response.of_rows(Learned(booster.model_to_string(), effects(request.param), Unchanged()), NAMES)
 
 
 def test_terms_are_what_their_words_say():
@@ -114,7 +115,28 @@ def test_reasons_add_up_to_the_log_of_expected_responses(response):
     assert np.allclose(found.raw, np.log(rate), atol=1e-9)
     idle = whole[:, 5] == 0
     assert np.all(found.contribution[idle, 5] == 0)
-    assert np.all(found.contribution[~idle, 5] > 0)
+    helps = (whole[:, 5] == 1) | (response.learned.effects.link == "log")
+    assert np.all(found.contribution[~idle & helps, 5] > 0)
+    assert np.all(found.contribution[~idle & ~helps, 5] < 0)
+
+
+def test_effects_in_probability_are_added_to_it_and_cut_off_at_its_ends():
+    bound = effects("identity").over({name: i for i, name in enumerate(NAMES)})
+    whole, log_base = rows(), np.linspace(-9, 1, 400)
+    excess, alone = bound.excess(whole), response_probability(log_base, np.zeros(400))
+    found = bound.probability(log_base[:, None], excess)
+    assert np.array_equal(found[:, 0], alone)
+    assert excess.min() < 0 < excess.max()
+    inside = (alone[:, None] + excess > 0.001) & (alone[:, None] + excess < 0.999)
+    assert np.allclose((found - alone[:, None])[inside], excess[inside], atol=1e-12)
+    assert found[~inside].min() > 0
+    assert found[~inside].max() < 1
+    assert (~inside).any()
+
+
+def test_effects_are_data_with_their_link(response):
+    effects = response.learned.effects
+    assert ContactEffects.model_validate_json(effects.model_dump_json()) == effects
 
 
 def test_effects_refuse_columns_that_depend_on_the_action():

@@ -145,6 +145,12 @@ def test_every_fault_of_every_source_is_reported_together(written, tmp_path):
         ("check: {allow_quarantine: [orders]}", "check.allow_quarantine: 'orders' is no table"),
         ("kinds: {booked: decision}", "kinds.booked: .*delivery, answer, opt_out or own_step"),
         ("training: {profiles: {quik: {trials: 1}}}", "training.profiles.quik"),
+        (
+            "training: {profiles: {quick: {learners: [joint, magic]}}}",
+            "quick.learners.*found 'magic'.*'joint', 'additive', 'additive with cells' or 'doubly robust'",
+        ),
+        ("training: {profiles: {quick: {learners: [additive]}}}", "learners.*needs joint, which remains"),
+        ("training: {profiles: {quick: {learners: [joint, joint]}}}", "learners.*names a learner twice"),
         ("traning: {test_days: 1}", "traning: unknown key; did you mean training"),
         ("xyzzy: 1", "xyzzy: unknown key; remove it or see the shipped params.yaml"),
     ],

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from models.random_effects import Contacts, Layout, _solved, _State, _sums, fit_random_effects
+from models.random_effects import Contacts, Differences, Layout, _solved, _State, fit_differences, fit_random_effects
 from models.random_effects import _Precisions as Precisions
 
 TERMS = 6
@@ -76,7 +76,7 @@ def test_the_mode_is_that_of_an_independent_optimiser():
     start = np.full(2, -3.0)
     state = _State(start.copy(), np.zeros(TERMS), np.zeros(0), np.zeros((2, TERMS)))
     for _ in range(60):
-        sums = [_sums(each, state.intercept[c], state.common + state.apart[c]) for c, each in enumerate(contacts)]
+        sums = [each.sums(state.intercept[c], state.common + state.apart[c]) for c, each in enumerate(contacts)]
         moved, _spread = _solved(sums, state, precision, PLAIN, owns, start)
         state = _State(*(old + step for old, step in zip(state, moved, strict=True)))
 
@@ -92,3 +92,44 @@ def test_the_mode_is_that_of_an_independent_optimiser():
     mine = np.concatenate([state.intercept, state.common, state.apart.ravel()])
     assert loss(mine) <= other.fun + 1e-6
     assert np.abs(mine - other.x).max() < 0.02
+
+
+def guessed(rng, rows, intercept, weights, noise=0.3):
+    design = rng.normal(size=(rows, TERMS)).astype(np.float32)
+    spread = noise * rng.uniform(0.5, 3.0, rows)
+    return Differences.of(design, intercept + design @ weights + spread * rng.normal(size=rows), spread**-2)
+
+
+def test_differences_recover_effects_of_either_sign():
+    rng = np.random.default_rng(6)
+    weights = [np.array([0.02, -0.03, 0.0, 0.01, 0.0, 0.0]) + rng.normal(0, 0.004, TERMS) for _ in range(3)]
+    channels = [guessed(rng, 60_000, a, w) for a, w in zip((0.02, -0.01, 0.0), weights, strict=True)]
+    found = fit_differences(channels, PLAIN, 0.02)
+    assert found.intercept == pytest.approx([0.02, -0.01, 0.0], abs=0.004)
+    assert np.abs(found.weights - np.array(weights).T).max() < 0.004
+
+
+def test_differences_of_few_rows_borrow_from_the_others():
+    rng = np.random.default_rng(7)
+    common = np.array([0.05, -0.05, 0.0, 0.0, 0.03, 0.0])
+    channels = [guessed(rng, rows, 0.02, common) for rows in (60_000, 60_000, 200)]
+    nobody = Differences.of(np.zeros((0, TERMS), np.float32), np.zeros(0), np.zeros(0))
+    found = fit_differences([*channels, nobody], PLAIN, 0.02)
+    assert np.abs(found.weights[:, 2:] - common[:, None]).max() < 0.015
+    assert found.intercept[3] == pytest.approx(0.02, abs=0.01)
+
+
+def test_differences_weigh_the_rows_as_an_independent_solution_does():
+    """With next to no prior, one channel alone is weighted least squares."""
+    rng = np.random.default_rng(8)
+    design = rng.normal(size=(5_000, TERMS)).astype(np.float32)
+    guess, weight = rng.normal(size=5_000) + design[:, 0], rng.uniform(0.1, 2.0, 5_000)
+    each = Differences.of(design, guess, weight)
+    at = np.zeros(1 + TERMS)
+    for _ in range(2):
+        score, information = each.sums(at[0], at[1:])
+        at = at + np.linalg.solve(information, score)
+    root = np.sqrt(weight)[:, None]
+    whole = np.column_stack([np.ones(5_000), design])
+    other = np.linalg.lstsq(whole * root, guess * root[:, 0], rcond=None)[0]
+    assert at == pytest.approx(other, abs=1e-9)
