@@ -81,11 +81,6 @@ class Reader:
         _sums(matrix, self.kind, self.columns, self.numbers, intercept, weights, out)
         return out
 
-    def exponents(self, matrix: Matrix, intercept: Floats, weights: Floats) -> Floats:
-        """The same, at most 0.5."""
-        found = self.sums(matrix, intercept, weights)
-        return np.minimum(found, _HIGHEST_EXPONENT, out=found)
-
 
 def _numbers(term: Term) -> tuple[float, ...]:
     if term.kind in _STANDARDISED:
