@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from contract.params import LearnerName
 from training.learners import ADDITIVE, CELLS, JOINT, choose_learner
 
 N = 4_000
@@ -12,7 +13,7 @@ def taken(gaps, noise=0.02):
     """Losses that differ by these gaps, with noise whose mean is 0 to the last digit."""
     waves = [np.where(np.arange(N) // 2**i % 2 == 0, noise, -noise) for i in range(3)]
     losses = [0.2 + gap + wave for gap, wave in zip(gaps, waves, strict=True)]
-    names = (JOINT, ADDITIVE, CELLS)
+    names: tuple[LearnerName, ...] = (JOINT, ADDITIVE, CELLS)
     at, contenders = choose_learner(names, losses, CUSTOMER)
     assert [each.taken for each in contenders] == [i == at for i in range(3)]
     return names[at]

@@ -170,7 +170,8 @@ def test_from_decisions_to_uplift_up_and_down_and_again_on_more_rows(lesson):
     trees, effects = fit_doubly_robust(study, own)
     fitted = Fitted(DOUBLY_ROBUST, trees, own.recipe.trees, Learned(trees.text, effects, Unchanged()))
     taste = np.array([-1.4, 0.0, 1.4])
-    truth = true_response(taste, np.ones(3)) - true_response(taste, np.zeros(3))
+    contacted, alone = (true_response(taste, np.full(3, action, np.int64)) for action in (1, 0))
+    truth = contacted - alone
     assert truth[0] < -0.08 < 0.08 < truth[2]
     found = uplift(fitted, study, taste)
     assert found == pytest.approx(truth, abs=0.08)
