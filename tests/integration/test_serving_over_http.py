@@ -312,12 +312,16 @@ def test_a_promoted_model_is_taken_up_and_a_broken_one_is_not(
             assert status == 200
             seen = answer["model_version"]
         assert seen == second
-        pointer.write_text("{")
-        refused = None
-        while refused is None:
-            status, models = client.ask("GET", "/v1/models")
-            assert status == 200
-            refused = models["refused"]
+        whole = pointer.read_text()
+        try:
+            pointer.write_text("{")
+            refused = None
+            while refused is None:
+                status, models = client.ask("GET", "/v1/models")
+                assert status == 200
+                refused = models["refused"]
+        finally:
+            pointer.write_text(whole)
         assert "is damaged" in refused
         assert models["serving"]["model_version"] == second
 
