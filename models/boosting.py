@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.artefact import Artefact, Floats, Ints
-from models.leaves import GuardedModel, guard_leaves
+from models.leaves import GuardedModel, clear_feature_infos, guard_leaves
 from models.tables import Batches, Rows, mapped
 
 
@@ -149,6 +149,14 @@ def _lightgbm_parameters(recipe: Recipe, classes: int, seed: int, threads: int) 
         "seed": seed,
         "num_threads": threads,
     }
+
+
+def shifted(text: str, by: float) -> str:
+    """The model text with every raw score moved by a constant: the first tree's leaves bear it."""
+    booster = lgb.Booster(model_str=text)
+    for leaf in range(booster.dump_model(num_iteration=1)["tree_info"][0]["num_leaves"]):
+        booster.set_leaf_output(0, leaf, booster.get_leaf_output(0, leaf) + by)
+    return clear_feature_infos(booster.model_to_string())
 
 
 def predicted(text: str, table: Rows, threads: int) -> Floats:

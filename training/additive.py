@@ -12,14 +12,14 @@ whoever gets the credit (else no contact has no response, and there is nothing t
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import lightgbm as lgb
 import numpy as np
 import numpy.typing as npt
 
 from models.artefact import Floats, Ints, Matrix
-from models.boosting import Recipe, boost, guarded
+from models.boosting import Recipe, boost, guarded, shifted
 from models.effect_terms import Reader, Term
 from models.effects import ContactEffects, rate_of
 from models.leaves import GuardedModel
@@ -29,6 +29,7 @@ from models.trees import Trees
 from training.study import Part, Study
 
 _LEAST_WITHHELD = 1_000
+_PRIOR_RESPONSES = 100.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +101,8 @@ def fit_effects(
 def fit_base(
     study: Study, data: Binned, learn: Part, without: tuple[Floats, Floats | None], recipe: Recipe
 ) -> tuple[GuardedModel, int]:
-    """Trees of what comes without contact, with enough customers behind every leaf, and their number.
+    """Trees of what comes without contact, on the level of those left alone, with enough customers behind every leaf;
+    and their number.
 
     Args:
         study: what is trained.
@@ -111,7 +113,20 @@ def fit_base(
     """
     booster, rounds = grow_base(study, data, without, recipe)
     least, threads = study.params.training.min_customers_per_leaf, study.params.threads
-    return guarded(booster, rounds, learn.table, least, threads), rounds
+    found = guarded(booster, rounds, learn.table, least, threads)
+    alone = np.flatnonzero(learn.action == 0)
+    expected = -np.expm1(-base_of(found.text, learn.table.rows(alone), threads))
+    return replace(found, text=shifted(found.text, log_level(expected, learn.response[alone]))), rounds
+
+
+def log_level(expected: Floats, response: npt.NDArray[np.generic]) -> float:
+    """Log of the factor by which those left alone responded more than expected, both (n,).
+
+    No contact touched them, so they set the level of what comes without one: on contacted rows, trees that know who was
+    contacted take some of what contacts bring for what comes anyway. The factor has a gamma prior around 1 (standard
+    deviation 0.1).
+    """
+    return float(np.log((response.sum() + _PRIOR_RESPONSES) / (expected.sum() + _PRIOR_RESPONSES)))
 
 
 def grow_base(

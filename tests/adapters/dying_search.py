@@ -17,7 +17,7 @@ from models.tables import Table
 from training import search
 from training.search import Task
 
-PROFILE = Profile(trials=3, max_decisions=1_000, trees=12, learners=("joint",), refit=False)
+PROFILE = Profile(trials=3, max_decisions=1_000, trees=12, learners=["joint"], refit=False)
 NAME = "small"
 
 

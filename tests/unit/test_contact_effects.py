@@ -5,10 +5,12 @@ import numpy as np
 import pytest
 
 from contract.errors import ArtefactError
+from models.boosting import shifted
 from models.calibration import Unchanged
 from models.effect_terms import Reader, Term, raw, standardised
 from models.effects import ContactEffects, rate_of, response_probability
 from models.response import Learned, Response
+from training.additive import log_level
 
 NAMES = ("sends", "answers", "rate", "age", "region", "action")
 TERMS = (
@@ -137,6 +139,23 @@ def test_effects_in_probability_are_added_to_it_and_cut_off_at_its_ends():
 def test_effects_are_data_with_their_link(response):
     effects = response.learned.effects
     assert ContactEffects.model_validate_json(effects.model_dump_json()) == effects
+
+
+def test_a_shifted_model_is_the_same_but_for_its_level(response):
+    whole = rows()
+    moved = Response.of_rows(Learned(shifted(response.learned.text, -0.3), effects(), Unchanged()), NAMES)
+    assert np.allclose(moved.trees.raw(whole), response.trees.raw(whole) - 0.3, atol=1e-12)
+    found = moved.explain(whole)
+    assert np.allclose(found.raw, np.log(rate_of(moved.probability(whole)[:, 0])), atol=1e-9)
+
+
+def test_those_left_alone_set_the_level_the_more_the_more_they_are():
+    expected = np.full(100_000, 0.05)
+    many = log_level(expected, np.arange(100_000) % 25 == 0)
+    few = log_level(expected[:1_000], np.arange(1_000) % 25 == 0)
+    assert np.log(0.8) < many < 0.97 * np.log(0.8)
+    assert 0.4 * np.log(0.8) < few < 0
+    assert log_level(expected, np.arange(100_000) % 20 == 0) == pytest.approx(0.0)
 
 
 def test_effects_refuse_columns_that_depend_on_the_action():
