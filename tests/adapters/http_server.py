@@ -14,6 +14,8 @@ from typing import Any
 from serving.http.keys import load_keys
 
 ANSWER_SECONDS = 30.0
+PATIENT = ("--set", "serving.wait_seconds=20")
+"""A machine under load answers late; no test is about that."""
 
 
 @dataclass
@@ -50,7 +52,7 @@ def running(folder: Path, key: str, *words: object) -> Iterator[Client]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "channelwise", "serve", "--port", port, *words]
+    command = [sys.executable, "-m", "channelwise", "serve", "--port", port, *PATIENT, *words]
     process = subprocess.Popen(list(map(str, command)), cwd=folder, stderr=subprocess.PIPE, text=True)
     try:
         assert process.stderr is not None

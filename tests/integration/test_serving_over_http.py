@@ -205,7 +205,12 @@ def odd_answers(server: Client, document: Document, connection: HTTPConnection) 
                 headers = {"authorization": f"Bearer {server.key}", **dict(each.headers)}
                 headers.pop("content-length", None)
                 headers.pop("transfer-encoding", None)
-                connection.request(method, target, each.body if content else None, headers)
+                try:
+                    connection.request(method, target, each.body if content else None, headers)
+                except ConnectionError:
+                    # A kept connection may be closed by the server at any time; a request on a new one must do.
+                    connection.close()
+                    connection.request(method, target, each.body if content else None, headers)
                 answer = connection.getresponse()
                 body, kind = answer.read(), answer.headers["content-type"]
                 told = document.fault(operation, answer.status, kind, json.loads(body) if "json" in kind else "")
