@@ -6,8 +6,10 @@ worth its cost here, holdout and exploration included, is the claim; it is made 
 `python -m benchmarks.loop` plays larger and more of them.
 """
 
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import chdir
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -55,8 +57,16 @@ def played(folder: Path, shares: tuple[str, ...]) -> Played:
 
 
 @pytest.fixture(scope="module")
-def exploring(tmp_path_factory: pytest.TempPathFactory) -> Played:
-    return played(tmp_path_factory.mktemp("exploring"), EXPLORES)
+def both(tmp_path_factory: pytest.TempPathFactory) -> list[Played]:
+    """With and without exploring, each in a process of its own, since they share nothing."""
+    folders = [tmp_path_factory.mktemp(name) for name in ("exploring", "never")]
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as processes:
+        return list(processes.map(played, folders, (EXPLORES, NEVER)))
+
+
+@pytest.fixture(scope="module")
+def exploring(both: list[Played]) -> Played:
+    return both[0]
 
 
 @pytest.fixture(scope="module")
@@ -90,11 +100,8 @@ def test_what_the_log_says_by_its_propensities_is_true_where_plain_means_are_not
     assert next(each for each in values if each.policy == NOBODY).decisions > 4 * CUSTOMERS
 
 
-def test_exploring_ends_above_a_policy_that_never_explores_although_it_pays_for_it(
-    exploring: Played, tmp_path: Path
-) -> None:
-    never = played(tmp_path, NEVER).rounds
-    ours = exploring.rounds
+def test_exploring_ends_above_a_policy_that_never_explores_although_it_pays_for_it(both: list[Played]) -> None:
+    ours, never = (each.rounds for each in both)
     assert ours[-1].value_eur > 1.2 * never[-1].value_eur
     # The last two plans against the first two: a single one moves with who is held out and who explores.
     assert sum(each.share_of_best for each in ours[-2:]) > 1.3 * sum(each.share_of_best for each in ours[:2])
