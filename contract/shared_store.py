@@ -49,6 +49,15 @@ class Shared:
         stem = self.key(kind)
         return sorted({key[len(stem) :].decode() for key in client.scan_iter(match=literal(stem) + b"*", count=10_000)})
 
+    def hashes(self, client: Any, kind: str) -> Iterator[list[tuple[str, dict[bytes, bytes]]]]:
+        """All that there is of a kind, by name, ascending; some names at a time, each lot asked for at once."""
+        names = iter(self.names(client, kind))
+        while some := list(islice(names, _CUSTOMERS)):
+            with client.pipeline(transaction=False) as asking:
+                for name in some:
+                    asking.hgetall(self.key(kind, name))
+                yield list(zip(some, asking.execute(), strict=True))
+
 
 def connect(url: str) -> Any:
     """A client of the server; the password comes from the environment.
@@ -142,14 +151,8 @@ class SharedTables:
                 yield [(name,) for name in self._shared.names(client, kind)]
 
     def _hashes(self, kind: str) -> Iterator[list[tuple[str, dict[bytes, bytes]]]]:
-        shared = self._shared
-        with reading(), connect(shared.url) as client:
-            names = iter(shared.names(client, kind))
-            while some := list(islice(names, _CUSTOMERS)):
-                with client.pipeline(transaction=False) as asking:
-                    for name in some:
-                        asking.hgetall(shared.key(kind, name))
-                    yield list(zip(some, asking.execute(), strict=True))
+        with reading(), connect(self._shared.url) as client:
+            yield from self._shared.hashes(client, kind)
 
 
 def _delivered(customer_id: str, row: Sequence[Any]) -> tuple[Any, ...]:

@@ -13,7 +13,7 @@ the one that was read; of two who append to one customer at once, one tries agai
 
 import json
 from collections.abc import Collection, Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Final
 
 from contract.errors import ArtefactError, RefusedError, StorageError
@@ -185,9 +185,9 @@ class RedisStore:
     def interactions(self, kinds: Collection[str] | None = None) -> Iterator[Interaction]:
         """See `EventStore`."""
         with reading():
-            for customer_id in self._shared.names(self._client, CUSTOMER):
-                fields = self._client.hgetall(self._key(customer_id)).items()
-                rows = [json.loads(row) for field, row in fields if field.startswith(ROW)]
+            held = self._shared.hashes(self._client, CUSTOMER)
+            for customer_id, fields in chain.from_iterable(held):
+                rows = [json.loads(row) for field, row in fields.items() if field.startswith(ROW)]
                 for row in sorted(rows, key=_row_order):
                     event = Interaction(customer_id, *row)
                     if kinds is None or event.kind in kinds:

@@ -7,6 +7,7 @@ server is to be one, not a cluster.
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, Final
 
 from contract.shared_store import ASKED, DECIDED, ERASED, REQUEST, Shared, connect, reading
@@ -103,11 +104,10 @@ class RedisLog:
     def contacts(self, since_us: int) -> Iterator[tuple[str, str, str, int, int]]:
         """See `DecisionLog`."""
         with reading():
-            customers = self._shared.names(self._client, DECIDED)
-        for each in customers:
-            for made in self._of(each):
-                if made.channel is not None and made.made_at_us >= since_us:
-                    yield each, made.campaign_id, made.channel, made.earliest_us, made.made_at_us
+            for customer_id, fields in chain.from_iterable(self._shared.hashes(self._client, DECIDED)):
+                for made in decisions_in(customer_id, fields):
+                    if made.channel is not None and made.made_at_us >= since_us:
+                        yield customer_id, made.campaign_id, made.channel, made.earliest_us, made.made_at_us
 
     def erased_among(self, customer_ids: Sequence[str]) -> list[str]:
         """See `DecisionLog`."""
