@@ -15,7 +15,7 @@ import numpy.typing as npt
 from models.artefact import Ints
 from models.boosting import Recipe, boost, dataset, guarded, watched_dataset
 from models.calibration import Unchanged
-from models.preference import FittedPreference
+from models.preference import FittedPreference, grown_again
 from models.tables import Rows
 
 _SMOOTHING = 1.0
@@ -67,13 +67,8 @@ def refit_answers(
     if fitted.fixed is not None:
         return fitted
     rows = _restricted(everything, fitted.classes)
-    recipe = recipe.model_copy(update={"trees": fitted.trees})
     data = dataset(rows.table, rows.answered, None, threads)
-    booster, trees, _ = boost(data, recipe, classes=1, watched=None, seed=seed, threads=threads)
-    model = guarded(booster, trees, rows.table, least, threads)
-    return FittedPreference(
-        model.text, fitted.classes, fitted.calibration, None, trees, model.undone_splits, model.fewest_customers
-    )
+    return grown_again(fitted, data, rows.table, recipe, classes=1, least=least, seed=seed, threads=threads)
 
 
 def _restricted(sends: Sends, classes: Sequence[int]) -> Sends:

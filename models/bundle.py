@@ -139,9 +139,7 @@ class Bundle:
     @cached_property
     def response(self) -> Response:
         """The response over whole rows, in the order of `names`."""
-        return Response.of_rows(
-            Learned(self.texts[RESPONSE], self.manifest.effects, self.manifest.response_calibration), self.names
-        )
+        return Response.of_rows(self._learned(RESPONSE), self.names)
 
     def predict_response(self, matrix: Matrix) -> Floats:
         """Calibrated probability of a response to the action that each row bears, shape (n,)."""
@@ -195,10 +193,12 @@ class Bundle:
         return self._joint(JUDGED if JUDGED in self.texts else RESPONSE, (), self.threads)
 
     def _joint(self, response: str, own: Collection[str], threads: int) -> Joint:
+        parts = Parts(self._learned(response), self.texts.get(CONTACT), self.texts.get(ENGAGEMENT))
+        return Joint.of(self.manifest, parts, own, threads)
+
+    def _learned(self, response: str) -> Learned:
         effects = self.manifest.judged_effects if response == JUDGED else self.manifest.effects
-        learned = Learned(self.texts[response], effects, self.manifest.response_calibration)
-        models = Parts(learned, self.texts.get(CONTACT), self.texts.get(ENGAGEMENT))
-        return Joint.of(self.manifest, models, own, threads)
+        return Learned(self.texts[response], effects, self.manifest.response_calibration)
 
     def _actions(self, matrix: Matrix) -> Ints:
         return matrix[:, self.names.index("action")].astype(np.int64)

@@ -16,6 +16,7 @@ from models.artefact import Floats, Ints, Matrix
 from models.intervals import History
 from models.margin import BoundMargin
 from models.response import Learned, Response
+from models.tables import places_of
 from models.trees import Trees, probabilities, shares_of
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ class Joint:
     @cached_property
     def _margin(self) -> BoundMargin:
         """The manifest's, reading the shared matrix."""
-        return self.manifest.margin.over({name: i for i, name in enumerate(self.shared)})
+        return self.manifest.margin.over(places_of(self.shared))
 
     @cached_property
     def _history(self) -> History:
@@ -122,12 +123,8 @@ class Joint:
 
     @cached_property
     def _contact(self) -> Trees | None:
-        text = self.parts.contact
-        return (
-            None
-            if text is None
-            else Trees.of(text, [self._place_of[column] for column in self.manifest.contact.columns])
-        )
+        text, columns = self.parts.contact, self.manifest.contact.columns
+        return None if text is None else Trees.of(text, [self._place_of[column] for column in columns])
 
     @cached_property
     def _engagement(self) -> Trees | None:

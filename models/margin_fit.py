@@ -17,7 +17,7 @@ import numpy as np
 from models.artefact import Floats
 from models.effect_terms import Term
 from models.margin import BoundMargin, Margin, fixed_margin
-from models.tables import Rows, mapped
+from models.tables import Rows, mapped, places_of
 
 _GRID: Final = tuple(float(2.0**e) for e in range(-3, 9))
 _CAP_PERCENTILE: Final = 99.0
@@ -59,7 +59,7 @@ def fit_margin(
         terms=terms,
         weights=(0.0,) * len(terms),
     )
-    bound = plain.over({name: i for i, name in enumerate(table.names)})
+    bound = plain.over(places_of(table.names))
     found = plain.model_copy(update=_learned(_Known.of(bound, table, margin)))
     expected = mapped(table, found.over(bound.places).expected)
     return found.model_copy(update={"scale": float(_counted(margin).mean() / expected.mean())})

@@ -6,8 +6,9 @@ what equal contact would (inverse propensity weighting, Horvitz & Thompson 1952)
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import lightgbm as lgb
 import numpy as np
 
 from models.artefact import Floats, Ints
@@ -94,11 +95,43 @@ def refit_preference(
         return fitted
     rows = _restricted(everything, fitted.classes)
     data = dataset(rows.table, rows.label, rows.weight, threads)
+    return grown_again(
+        fitted, data, rows.table, recipe, classes=len(fitted.classes), least=least, seed=seed, threads=threads
+    )
+
+
+def grown_again(
+    fitted: FittedPreference,
+    data: lgb.Dataset,
+    table: Rows,
+    recipe: Recipe,
+    *,
+    classes: int,
+    least: int,
+    seed: int,
+    threads: int,
+) -> FittedPreference:
+    """The same with trees grown on other rows, as many as before.
+
+    Args:
+        fitted: with trees.
+        data: the rows of the table, binned, with labels and weights.
+        table: the rows.
+        recipe: of the trees.
+        classes: as `boost` has it.
+        least: distinct customers behind every leaf.
+        seed: of the fit.
+        threads: of the fit.
+    """
     recipe = recipe.model_copy(update={"trees": fitted.trees})
-    booster, trees, _ = boost(data, recipe, classes=len(fitted.classes), watched=None, seed=seed, threads=threads)
-    model = guarded(booster, trees, rows.table, least, threads)
-    return FittedPreference(
-        model.text, fitted.classes, fitted.calibration, None, trees, model.undone_splits, model.fewest_customers
+    booster, trees, _ = boost(data, recipe, classes=classes, watched=None, seed=seed, threads=threads)
+    model = guarded(booster, trees, table, least, threads)
+    return replace(
+        fitted,
+        text=model.text,
+        trees=trees,
+        undone_splits=model.undone_splits,
+        fewest_customers=model.fewest_customers,
     )
 
 

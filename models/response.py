@@ -15,6 +15,7 @@ from models.artefact import Floats, Ints, Matrix
 from models.calibration import BinaryMap
 from models.effects import BoundEffects, ContactEffects
 from models.explanation import Explanation, explain, with_effects
+from models.tables import places_of
 from models.trees import Trees, probabilities
 
 ACTION = "action"
@@ -43,7 +44,7 @@ class Response:
     @classmethod
     def of_rows(cls, learned: Learned, columns: tuple[str, ...]) -> "Response":
         """Over whole rows (n, p) that each bear one action."""
-        return cls(learned, columns, {name: i for i, name in enumerate(columns)})
+        return cls(learned, columns, places_of(columns))
 
     def probability(self, shared: Matrix, own: Matrix | None = None, *, threads: int = 1) -> Floats:
         """(n, actions) calibrated probability of a response; without `own`, (n, 1) of the action that each row bears.

@@ -71,6 +71,11 @@ class Table:
         return Table(matrix, names, [name for name in names if name in self.categorical], self.customer)
 
 
+def places_of(names: Sequence[str]) -> dict[str, int]:
+    """At which column of a matrix each name lies."""
+    return {name: place for place, name in enumerate(names)}
+
+
 def mapped(table: Rows, function: Callable[[Matrix], npt.NDArray[_Cell]]) -> npt.NDArray[_Cell]:
     """A function of rows over all rows: (n, …) of what it gives for each block, one after another."""
     parts = [function(block) for block in table.blocks()]

@@ -24,7 +24,7 @@ from models.effect_terms import Reader, Term
 from models.effects import ContactEffects, rate_of
 from models.leaves import GuardedModel
 from models.random_effects import Contacts, Layout, fit_random_effects
-from models.tables import Rows, mapped
+from models.tables import Rows, mapped, places_of
 from models.trees import Trees
 from training.study import Part, Study
 
@@ -158,7 +158,7 @@ def base_of(text: str, table: Rows, threads: int) -> Floats:
 
 def excess_of(effects: ContactEffects, views: Rows, action: Ints) -> Floats:
     """(n,) the excess of the actions taken."""
-    bound = effects.over({name: i for i, name in enumerate(views.names)})
+    bound = effects.over(places_of(views.names))
     return np.take_along_axis(mapped(views, bound.excess), action[:, None], axis=1)[:, 0]
 
 
@@ -170,7 +170,7 @@ def _of_the_action(study: Study) -> frozenset[int]:
 
 def design_of(terms: tuple[Term, ...], views: Rows) -> Matrix:
     """(n, T) the terms of each row."""
-    reader = Reader.of(terms, {name: i for i, name in enumerate(views.names)})
+    reader = Reader.of(terms, places_of(views.names))
     return mapped(views, reader.design)
 
 

@@ -22,7 +22,7 @@ from models.effect_terms import Term
 from models.effects import ContactEffects, response_probability
 from models.leaves import GuardedModel
 from models.random_effects import Differences, fit_differences
-from models.tables import Rows, mapped
+from models.tables import Rows, mapped, places_of
 from training.additive import (
     Binned,
     Rates,
@@ -168,7 +168,7 @@ def crossed(study: Study, lesson: Lesson) -> CrossedRates:
         own, other = np.flatnonzero(fold == each), np.flatnonzero(fold != each)
         text, effects = _fitted(study, lesson, other)
         base[own] = base_of(text, table.rows(own), study.params.threads)
-        bound = effects.over({name: i for i, name in enumerate(lesson.views.names)})
+        bound = effects.over(places_of(lesson.views.names))
         excess[own] = mapped(lesson.views.rows(own), bound.excess)
     return CrossedRates(base, excess)
 

@@ -18,7 +18,7 @@ from features.event_sets import OWN_CATEGORY
 from features.matrix import CAMPAIGN_CATEGORY
 from models.artefact import Floats, Ints, Matrix
 from models.effect_terms import Reader, Term, raw, standardised
-from models.tables import Rows, mapped
+from models.tables import Rows, mapped, places_of
 from training.study import Study
 
 _STRENGTH: Final = {"steps": 6.0, "answers": 6.0, "purchases": 10.0, "category": 4.0}
@@ -51,7 +51,7 @@ def effect_terms(study: Study, contacts: Rows, interactions: bool) -> tuple[Term
     levels = [*_levels(people), *_categories(contacts), *(_cells(people) if interactions else ())]
     enough = _common(levels, contacts, study.params.training.min_customers_per_leaf)
     found = (*_usual(wanted, contacts), *enough)
-    reader = Reader.of(found, {name: i for i, name in enumerate(contacts.names)})
+    reader = Reader.of(found, places_of(contacts.names))
     return standardised(found, mapped(contacts, raw(reader).design))
 
 
@@ -109,7 +109,7 @@ def _usual(terms: Sequence[Term], contacts: Rows) -> Iterator[Term]:
     rates = [term for term in terms if term.kind in ("rate", "per")]
     places = sorted({contacts.names.index(name) for term in rates for name in term.columns})
     read = contacts.columns(places)
-    at = {name: i for i, name in enumerate(read.names)}
+    at = places_of(read.names)
 
     def sums(block: Matrix) -> Floats:
         known = np.nan_to_num(block.astype(np.float64))
@@ -179,7 +179,7 @@ def _common(terms: Sequence[Term], contacts: Rows, least_customers: int) -> list
         return []
     places = sorted({contacts.names.index(name) for term in terms for name in term.columns})
     read = contacts.columns(places)
-    design = mapped(read, Reader.of(terms, {name: i for i, name in enumerate(read.names)}).design)
+    design = mapped(read, Reader.of(terms, places_of(read.names)).design)
     rows = design.sum(axis=0)
     customers = _distinct(design, contacts.customer)
     most = max(1, len(design))

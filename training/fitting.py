@@ -73,7 +73,7 @@ def fit_models(
         _labelled(study, learn, ENGAGEMENT, propensity),
         _labelled(study, choose, ENGAGEMENT, propensity),
         _STEPS,
-        _channels(study, ENGAGEMENT),
+        head_channels(study, ENGAGEMENT),
         least=least,
         seed=params.seed,
         threads=params.threads,
@@ -108,7 +108,7 @@ def refit_models(study: Study, models: Models, everything: Part, propensity: Flo
 CONTACT, ENGAGEMENT = "contact", "engagement"
 
 
-def _channels(study: Study, head: str) -> list[int]:
+def head_channels(study: Study, head: str) -> list[int]:
     """Indices of the channels that a head may name: outbound ones, or those that record own steps."""
     if head == CONTACT:
         return list(range(len(study.params.outbound)))
@@ -124,7 +124,7 @@ def _contact(study: Study, learn: Part, choose: Part, propensity: Floats) -> Fit
         _sends(study, learn),
         _sends(study, choose),
         _ANSWERS,
-        _channels(study, CONTACT),
+        head_channels(study, CONTACT),
         least=params.training.min_customers_per_leaf,
         seed=params.seed,
         threads=params.threads,
@@ -210,8 +210,3 @@ def _history(study: Study, part: Part) -> History:
 
 def _position(study: Study, name: str) -> int | None:
     return study.source.names.index(name) if name in study.source.names else None
-
-
-def head_channels(study: Study, head: str) -> Ints:
-    """The channels that a head may name."""
-    return np.array(_channels(study, head), dtype=np.int64)

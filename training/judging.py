@@ -10,7 +10,7 @@ from models.artefact import Floats, Ints, Matrix
 from models.boosting import predicted
 from models.evidence import Evidence
 from models.preference import FittedPreference
-from models.tables import Rows
+from models.tables import Rows, places_of
 from training.baselines import fixed_policies, history_policies, open_channels
 from training.evaluation import Judged
 from training.fitting import CONTACT, Models, contact_shares, head_channels, labelled_rows
@@ -83,7 +83,7 @@ def learned_shares(study: Study, part: Part, head: str, propensity: Floats) -> F
     """Weighted shares of a head's channels in a part, drawn to equal ones as if by one more row each."""
     labelled, _ = labelled_rows(study, part, head, propensity)
     channels = head_channels(study, head)
-    mass = np.bincount(labelled.label, weights=labelled.weight, minlength=int(channels.max()) + 1) + 1.0
+    mass = np.bincount(labelled.label, weights=labelled.weight, minlength=max(channels) + 1) + 1.0
     result: Floats = mass / mass.sum()
     return result
 
@@ -126,7 +126,7 @@ def weigh_alternatives(study: Study, models: Models, rows: Ints) -> Alternatives
     kept = sample_customers(rows[study.usable[rows]], study.decisions.spine.customer, study.hashes, _POLICY_ROWS)
     is_open = open_channels(study.params, study.source, spine_rows(study.decisions.spine, kept))
     names, threads = study.source.names, study.params.threads
-    model, margin = models.response.over(names), models.margin.over({name: i for i, name in enumerate(names)})
+    model, margin = models.response.over(names), models.margin.over(places_of(names))
     ours = Expectation(study.source, lambda block: model.probability(block, threads=threads)[:, 0], margin.expected)
     return alternatives(study, ours, kept, is_open)
 

@@ -24,7 +24,7 @@ from models.evidence import Evidence
 from models.forecast_error import ForecastError, HeldOut, fit_forecast_error
 from models.intervals import Intervals, fit_intervals
 from models.preference import FittedPreference
-from models.tables import mapped
+from models.tables import mapped, places_of
 from training import fitting, judging
 from training.columns import select_columns
 from training.contest import Champion, Trained, champion_verdict
@@ -236,7 +236,7 @@ def _judge(
 
 
 def _held_out(models: Models, part: Part, judged: Judged) -> HeldOut:
-    margin = models.margin.over({name: i for i, name in enumerate(part.table.names)})
+    margin = models.margin.over(places_of(part.table.names))
     return HeldOut(
         probability=judged.predictors[CHALLENGER],
         response=part.response,
