@@ -21,6 +21,7 @@ from features.machine_opens import BY_PEOPLE, MachineOpens, customers_habits, se
 from features.timeline import Timeline
 
 NONE: Final = -1
+NEVER_US: Final = np.int64(-1)
 BLOCK_EVENTS: Final = 1_000_000
 _CENTS_PER_EUR: Final = 100
 
@@ -29,12 +30,14 @@ _CENTS_PER_EUR: Final = 100
 class Labels:
     """What followed each row of a spine, all of shape (n_rows,).
 
-    response: int8, 1 if the objective was met; margin_eur: float64, what that was worth; answer_channel: int16, the
-    outbound channel of the send if it was answered, else -1; own_step_channel: int16, the channel of the customer's
-    next own step, as index into all channels, else -1.
+    response: int8, 1 if the objective was met; delay: float32, after which share of the horizon the customer first met
+    it, NaN where none did or responses count for the send; margin_eur: float64, what that was worth; answer_channel:
+    int16, the outbound channel of the send if it was answered, else -1; own_step_channel: int16, the channel of the
+    customer's next own step, as index into all channels, else -1.
     """
 
     response: npt.NDArray[np.int8]
+    delay: npt.NDArray[np.float32]
     margin_eur: npt.NDArray[np.float64]
     answer_channel: npt.NDArray[np.int16]
     own_step_channel: npt.NDArray[np.int16]
@@ -61,15 +64,17 @@ def label(connection: duckdb.DuckDBPyConnection, timeline: Timeline, spine: Spin
     """
     habits = customers_habits(connection, timeline.codebook)
     machine_opens = MachineOpens.of(timeline.codebook, seconds_of(params), habits)
-    did, did_cents, own_step = customer_outcomes(timeline, spine, params, machine_opens)
+    did, did_cents, first_us, own_step = customer_outcomes(timeline, spine, params, machine_opens)
     tied = tied_outcomes(connection, timeline.window, params)
     answered = np.zeros(len(spine), bool)
     answered[tied.row] = tied.answered
     if params.target.counts == "send":
         did, did_cents = np.zeros(len(spine), np.int64), np.zeros(len(spine), np.int64)
+        first_us = np.full(len(spine), NEVER_US)
         did[tied.row], did_cents[tied.row] = tied.steps, tied.cents
     return Labels(
         response=(did > 0).astype(np.int8),
+        delay=np.where(first_us == NEVER_US, np.nan, first_us / horizon_us(params)).astype(np.float32),
         margin_eur=_margin_eur(did, did_cents, params),
         answer_channel=np.where(answered, spine.action - 1, NONE).astype(np.int16),
         own_step_channel=own_step,
@@ -86,22 +91,24 @@ def _margin_eur(steps: npt.NDArray[np.int64], cents: npt.NDArray[np.int64], para
 
 def customer_outcomes(
     timeline: Timeline, spine: Spine, params: Params, machine_opens: MachineOpens
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int16]]:
-    """Steps of the objective's kinds in the horizon, their cents, and the channel of the next own step (or -1)."""
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int16]]:
+    """Steps of the objective's kinds in the horizon, their cents, the time until the first of them in microseconds (or
+    `NEVER_US`), and the channel of the next own step (or -1).
+    """
     entries = timeline.codebook.entries
     own_kinds = params.kinds_of(Role.OWN_STEP)
     counted = np.array([entry.kind in params.target.kinds for entry in entries], bool)
     channel = np.array([_channel(entry.channel, timeline) if entry.kind in own_kinds else NONE for entry in entries])
     steps, cents = np.zeros(len(spine), np.int64), np.zeros(len(spine), np.int64)
-    own_step = np.full(len(spine), NONE, np.int16)
+    first_us, own_step = np.full(len(spine), NEVER_US), np.full(len(spine), NONE, np.int16)
     for block in timeline.blocks(BLOCK_EVENTS, spine.customer):
         events = machine_opens.without(block)
         first, end = events.first_customer, events.first_customer + len(events.offsets) - 1
         rows = slice(*np.searchsorted(spine.customer, [first, end]))
         history = (events.offsets, events.time_us, counted[events.code], channel.astype(np.int16)[events.code])
         asked = (spine.customer[rows] - first, spine.as_of_us[rows], horizon_us(params))
-        _walk(history, events.cents, asked, (steps[rows], cents[rows], own_step[rows]))
-    return steps, cents, own_step
+        _walk(history, events.cents, asked, (steps[rows], cents[rows], first_us[rows], own_step[rows]))
+    return steps, cents, first_us, own_step
 
 
 def _channel(name: str | None, timeline: Timeline) -> int:
@@ -110,17 +117,17 @@ def _channel(name: str | None, timeline: Timeline) -> int:
 
 @njit(cache=True, nogil=True)
 def _walk(history, cents, asked, out):  # type: ignore[no-untyped-def]  # compiled by Numba
-    """Three pointers a customer: start of the horizon, its end, next own step; rows ascend, so none goes back."""
+    """Pointers a customer: the horizon, its end, next step counted, next own step; rows ascend, so none goes back."""
     offsets, time_us, counted, own_channel = history
     customer, as_of_us, horizon = asked
-    steps, sums, own_step = out
-    begin = end = own = np.int64(0)
+    steps, sums, first_us, own_step = out
+    begin = end = own = first = np.int64(0)
     n = total = np.int64(0)
     last = np.int64(-1)
     for row in range(len(customer)):
         if customer[row] != last:
             last = customer[row]
-            begin = end = own = offsets[last]
+            begin = end = own = first = offsets[last]
             n = total = np.int64(0)
         stop = offsets[last + 1]
         while end < stop and time_us[end] < as_of_us[row] + horizon:
@@ -134,7 +141,12 @@ def _walk(history, cents, asked, out):  # type: ignore[no-untyped-def]  # compil
         own = max(own, begin)
         while own < end and own_channel[own] < 0:
             own += 1
+        first = max(first, begin)
+        while first < end and not counted[first]:
+            first += 1
         steps[row], sums[row] = n, total
+        if first < end:
+            first_us[row] = time_us[first] - as_of_us[row]
         own_step[row] = own_channel[own] if own < end else np.int16(-1)
 
 

@@ -43,6 +43,7 @@ class Decisions:
     propensity: npt.NDArray[np.float64]
     campaign: npt.NDArray[np.int32]
     response: npt.NDArray[np.int8]
+    delay: npt.NDArray[np.float32]
     margin_eur: npt.NDArray[np.float64]
     answer_channel: npt.NDArray[np.int16]
     own_step_channel: npt.NDArray[np.int16]
@@ -97,6 +98,7 @@ def decision_spine(intake: Source, timeline: Timeline, params: Params, *, only: 
         propensity=_numbers(kept, "propensity", np.float64),
         campaign=_numbers(kept, "campaign", np.int32),
         response=labels.response,
+        delay=labels.delay,
         margin_eur=labels.margin_eur,
         answer_channel=labels.answer_channel,
         own_step_channel=labels.own_step_channel,

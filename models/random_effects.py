@@ -4,6 +4,7 @@ A response to channel c is a Poisson event of the rate λ = b + exp(η), b what 
 
     P(response) = 1 − exp(−b − exp(η)),   η = α_c + x · (β + Σ_v γ_v m_cv + δ_c)
 
+with a share of either stream in each bin of the horizon (`models.delays`), which tells sooner from later responses;
 or, of `Differences`, η is itself the mean of an unbiased guess at what the contact changes, with normal noise. x are
 the terms of a row; β is what they mean on every channel, δ_c what they mean on this one beside that, and γ_v what a
 view v of the channel's own history (m_cv marks its term) means wherever it is its own. All are normal around zero, with
@@ -15,7 +16,7 @@ Channels share β and γ only: each iteration solves a block per channel and the
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -54,27 +55,43 @@ class Likelihood(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Contacts:
-    """Contacts on one channel: design (n, T) float32, outcome (n,) 0 or 1, base (n,) the rate b without the contact."""
+    """Contacts on one channel: design (n, T) float32, outcome (n,) 0 or 1, base (n,) the rate b without the contact.
+
+    at: (n,), the bin in which the first response came, read where there is one; alone, brought: (K,), shares of what
+    comes by itself and of what the contact adds by bin. Without them all of the horizon is one bin.
+    """
 
     design: Matrix
     outcome: Floats
     base: Floats
+    at: Ints | None = None
+    alone: Floats = field(default_factory=lambda: np.ones(1))
+    brought: Floats = field(default_factory=lambda: np.ones(1))
 
     def sums(self, intercept: float, weights: Floats) -> Sums:
         """Score and expected information of the events."""
         size = 1 + len(weights)
         score, information = np.zeros(size), np.zeros((size, size))
-        for at in range(0, len(self.outcome), _BLOCK):
-            rows = slice(at, at + _BLOCK)
+        for start in range(0, len(self.outcome), _BLOCK):
+            rows = slice(start, start + _BLOCK)
             design = _with_ones(self.design[rows], np.float32)
             extra = np.exp(np.clip(intercept + design[:, 1:] @ weights, _LOWEST, _HIGHEST))
-            rate = self.base[rows] + extra
-            none, some = np.exp(-rate), -np.expm1(-rate)
-            outcome = self.outcome[rows]
-            score += design.T @ ((outcome * none / some - (1.0 - outcome)) * extra)
-            weight = (extra * extra * none / some).astype(np.float32)
-            information += (design * weight[:, None]).T @ design
+            slope, curvature = self._bins(rows, extra)
+            score += design.T @ (slope * extra)
+            information += (design * (extra * extra * curvature).astype(np.float32)[:, None]).T @ design
         return Sums(score, information)
+
+    def _bins(self, rows: slice, extra: Floats) -> tuple[Floats, Floats]:
+        """Of what the contact adds, (n,) each: derivative of the log likelihood, and the expected information."""
+        count = np.arange(len(extra))
+        rate = np.outer(self.base[rows], self.alone) + np.outer(extra, self.brought)
+        some = -np.expm1(-rate)
+        odds = self.brought * (1.0 - some) / some
+        waited = np.concatenate([[0.0], np.cumsum(self.brought)[:-1]])
+        at = np.zeros(len(extra), np.int64) if self.at is None else self.at[rows]
+        slope = np.where(self.outcome[rows] > 0, odds[count, at] - waited[at], -1.0)
+        waiting = np.exp(rate - np.cumsum(rate, axis=1))
+        return slope, np.asarray((waiting * odds) @ self.brought)
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,8 @@ Both parts are fitted in turn. Responses are taken for the sum of two Poisson st
     y b / (1 − exp(−b − e))
 
 are expected to have come without the contact (EM: Dempster, Laird and Rubin 1977; b the rate without contact, e the
-excess). The trees learn these expected counts as rates; the effects are then fitted by likelihood beside the trees.
+excess), fewer the sooner after it they came (`models.delays`). The trees learn these expected counts as rates; the
+effects are then fitted by likelihood beside the trees.
 
 Assumed: contacts were withheld from some (else b and e cannot be told apart), and a response counts for the customer
 whoever gets the credit (else no contact has no response, and there is nothing to add to).
@@ -20,6 +21,7 @@ import numpy.typing as npt
 
 from models.artefact import Floats, Ints, Matrix
 from models.boosting import Recipe, boost, guarded, shifted
+from models.delays import Delays, fit_delays, untimed
 from models.effect_terms import Reader, Term
 from models.effects import ContactEffects, rate_of
 from models.leaves import GuardedModel
@@ -33,16 +35,40 @@ _PRIOR_RESPONSES = 100.0
 
 
 @dataclass(frozen=True, eq=False)
+class Seen:
+    """What was done and what followed, of n decisions: action; response, 0 or 1; delay, the share of the horizon after
+    which the first response came, NaN where there was none or it is not known.
+    """
+
+    action: Ints
+    response: npt.NDArray[np.generic]
+    delay: npt.NDArray[np.float32]
+
+    @classmethod
+    def of(cls, part: Part) -> "Seen":
+        """Of the decisions of a part."""
+        return cls(part.action, part.response, part.delay)
+
+    def rows(self, rows: Ints) -> "Seen":
+        """Of some of the decisions."""
+        return Seen(self.action[rows], self.response[rows], self.delay[rows])
+
+
+@dataclass(frozen=True, eq=False)
 class Rates:
     """Of each decision of a part: base (n,), without contact; excess (n,), of the action taken."""
 
     base: Floats
     excess: Floats
 
-    def expected_without(self, response: npt.NDArray[np.generic]) -> Floats:
+    def expected_without(self, seen: Seen, delays: Delays) -> Floats:
         """(n,) responses that are expected to have come without the contact."""
-        seen = response.astype(np.float64)
-        return np.asarray(seen * self.base / -np.expm1(-(self.base + self.excess)))
+        found = delays.without(self.base, self.excess, seen.action, seen.delay)
+        return np.where(seen.response.astype(np.bool_), found, 0.0)
+
+    def delays(self, seen: Seen, channels: int) -> Delays:
+        """How soon responses come, by these rates."""
+        return fit_delays(seen.action, seen.delay, self.base, self.excess, channels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,9 +101,9 @@ def fit_effects(
     terms: tuple[Term, ...],
     outbound: Sequence[str],
     views: Rows,
-    action: Ints,
-    outcome: npt.NDArray[np.generic],
+    seen: Seen,
     base: Floats,
+    delays: Delays | None = None,
 ) -> ContactEffects:
     """The effects of contacts beside the rates without them.
 
@@ -85,14 +111,17 @@ def fit_effects(
         terms: what they read.
         outbound: the channels, in the order of the actions from 1 on.
         views: the columns that the terms read, of n decisions.
-        action: (n,).
-        outcome: (n,), 0 or 1.
+        seen: what followed them.
         base: (n,), rates without contact.
+        delays: how soon responses come; where that is not known, delays tell nothing.
     """
+    known = untimed(len(outbound)) if delays is None else delays
     contacts = []
     for c in range(len(outbound)):
-        own = np.flatnonzero(action == 1 + c)
-        contacts.append(Contacts(design_of(terms, views.rows(own)), outcome[own].astype(np.float64), base[own]))
+        own = np.flatnonzero(seen.action == 1 + c)
+        design, outcome = design_of(terms, views.rows(own)), seen.response[own].astype(np.float64)
+        at = known.bins(seen.delay[own])
+        contacts.append(Contacts(design, outcome, base[own], at, known.alone, known.brought[c]))
     found = fit_random_effects(contacts, layout_of(terms, outbound))
     weights = tuple(tuple(row) for row in found.weights.tolist())
     return ContactEffects(terms=terms, intercept=tuple(found.intercept.tolist()), weights=weights)

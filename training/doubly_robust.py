@@ -14,10 +14,10 @@ kind of customer nothing corrects μ, and what is learned of them is what the re
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from models.artefact import Floats, Ints, Matrix
 from models.boosting import Recipe
+from models.delays import untimed
 from models.effect_terms import Term
 from models.effects import ContactEffects, response_probability
 from models.leaves import GuardedModel
@@ -26,6 +26,7 @@ from models.tables import Rows, mapped, places_of
 from training.additive import (
     Binned,
     Rates,
+    Seen,
     base_of,
     design_of,
     excess_of,
@@ -99,12 +100,11 @@ def why_not_weighed(propensity: Floats) -> str | None:
 def fit_doubly_robust(study: Study, lesson: Lesson) -> tuple[GuardedModel, ContactEffects]:
     """The trees of what comes without contact, fitted on all rows, and what contacts change."""
     rates = crossed(study, lesson)
-    taken = rates.of(lesson.part.action)
-    without = taken.expected_without(lesson.part.response)
+    seen = Seen.of(lesson.part)
+    taken = rates.of(seen.action)
+    without = taken.expected_without(seen, taken.delays(seen, len(study.params.outbound)))
     trees, _ = fit_base(study, lesson.data, lesson.part, (without, None), lesson.recipe)
-    weighed = Weighed(
-        lesson.part.action, lesson.part.response.astype(np.float64), lesson.propensity, rates.probabilities()
-    )
+    weighed = Weighed(seen.action, seen.response.astype(np.float64), lesson.propensity, rates.probabilities())
     return trees, fit_changes(lesson.terms, study.params.outbound, lesson.views, weighed)
 
 
@@ -175,25 +175,26 @@ def crossed(study: Study, lesson: Lesson) -> CrossedRates:
 
 def _fitted(study: Study, lesson: Lesson, rows: Ints) -> tuple[str, ContactEffects]:
     """Trees and effects of these rows alone, in turn, from the mean response to each action on."""
-    action, outcome = lesson.part.action[rows], lesson.part.response[rows]
+    seen = Seen.of(lesson.part).rows(rows)
     table, views = lesson.part.table.rows(rows), lesson.views.rows(rows)
     whole = lesson.data.learn
     data = Binned(whole.subset(rows.tolist(), params=whole.get_params()).construct(), None)
-    mean = _means(action, outcome, 1 + len(study.params.outbound))
-    rates = first_rates(action, mean[action])
-    text, effects = "", None
+    channels = len(study.params.outbound)
+    rates = first_rates(seen.action, _means(seen, 1 + channels)[seen.action])
+    text, effects, delays = "", None, untimed(channels)
     for _ in range(_ROUNDS):
-        booster, _rounds = grow_base(study, data, (rates.expected_without(outcome), None), lesson.recipe)
+        booster, _rounds = grow_base(study, data, (rates.expected_without(seen, delays), None), lesson.recipe)
         text = booster.model_to_string()
         base = base_of(text, table, study.params.threads)
-        effects = fit_effects(lesson.terms, study.params.outbound, views, action, outcome, base)
-        rates = Rates(base, excess_of(effects, views, action))
+        effects = fit_effects(lesson.terms, study.params.outbound, views, seen, base, delays)
+        rates = Rates(base, excess_of(effects, views, seen.action))
+        delays = rates.delays(seen, channels)
     assert effects is not None
     return text, effects
 
 
-def _means(action: Ints, outcome: npt.NDArray[np.generic], actions: int) -> Floats:
+def _means(seen: Seen, actions: int) -> Floats:
     """(actions,) the share of responses to each, drawn to that of all as if by one more decision."""
-    count = np.bincount(action, minlength=actions)
-    some = np.bincount(action, weights=outcome.astype(np.float64), minlength=actions)
-    return np.asarray((some + float(outcome.mean())) / (count + 1.0))
+    response = seen.response.astype(np.float64)
+    some = np.bincount(seen.action, weights=response, minlength=actions)
+    return np.asarray((some + float(response.mean())) / (np.bincount(seen.action, minlength=actions) + 1.0))

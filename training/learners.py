@@ -20,11 +20,12 @@ from contract.params import LearnerName
 from models.artefact import Floats, Ints
 from models.boosting import Recipe, boost, dataset, guarded
 from models.calibration import Unchanged, binary_log_losses, choose_binary, clustered_mean
+from models.delays import Delays
 from models.effect_terms import Term
 from models.leaves import GuardedModel
 from models.response import Learned, Response
 from models.tables import Rows, Table, mapped
-from training.additive import Binned, Rates, base_of, excess_of, first_rates, fit_base, fit_effects, why_not
+from training.additive import Binned, Rates, Seen, base_of, excess_of, first_rates, fit_base, fit_effects, why_not
 from training.doubly_robust import Lesson, fit_doubly_robust, why_not_weighed
 from training.effect_views import columns_read, effect_terms
 from training.search import Found
@@ -162,12 +163,13 @@ def refit_learner(study: Study, fitted: Fitted, recipe: Recipe, everything: Part
     if fitted.name == DOUBLY_ROBUST:
         again = _doubly_robust(study, Binned(data, None), side, effects.terms, recipe)
         return replace(again, learned=replace(again.learned, calibration=fitted.learned.calibration))
-    views, action = side.views, everything.action
-    rates = Rates(base_of(fitted.trees.text, everything.table, threads), excess_of(effects, views, action))
-    without = rates.expected_without(everything.response)
+    views, seen = side.views, Seen.of(everything)
+    rates = Rates(base_of(fitted.trees.text, everything.table, threads), excess_of(effects, views, seen.action))
+    delays = rates.delays(seen, len(params.outbound))
+    without = rates.expected_without(seen, delays)
     trees, _ = fit_base(study, Binned(data, None), everything, (without, None), recipe)
     base = base_of(trees.text, everything.table, threads)
-    effects = fit_effects(effects.terms, params.outbound, views, action, everything.response, base)
+    effects = fit_effects(effects.terms, params.outbound, views, seen, base, delays)
     return Fitted(fitted.name, trees, fitted.rounds, replace(fitted.learned, text=trees.text, effects=effects))
 
 
@@ -196,25 +198,30 @@ class _Begun:
     found: Found
     joint: Fitted
 
-    def base(self, study: Study, terms: tuple[Term, ...], learn: _Side, choose: _Side) -> tuple[GuardedModel, int]:
-        """Trees of what comes without contact, and their number, from the joint learner's probabilities on."""
-        names, threads, action = study.source.names, study.params.threads, learn.part.action
-        predicted = [self.joint.predict(names, side.part.table, threads) for side in (learn, choose)]
-        rates = [first_rates(side.part.action, p) for side, p in zip((learn, choose), predicted, strict=True)]
-        effects = fit_effects(terms, study.params.outbound, learn.views, action, learn.part.response, rates[0].base)
-        without = [
-            Rates(rate.base, excess_of(effects, side.views, side.part.action)).expected_without(side.part.response)
-            for rate, side in zip(rates, (learn, choose), strict=True)
+    def base(
+        self, study: Study, terms: tuple[Term, ...], learn: _Side, choose: _Side
+    ) -> tuple[GuardedModel, int, Delays]:
+        """Trees of what comes without contact, from the joint learner's probabilities on; their number; and delays."""
+        names, threads, outbound = study.source.names, study.params.threads, study.params.outbound
+        sides, seen = (learn, choose), [Seen.of(side.part) for side in (learn, choose)]
+        predicted = [self.joint.predict(names, side.part.table, threads) for side in sides]
+        rates = [first_rates(each.action, p) for each, p in zip(seen, predicted, strict=True)]
+        effects = fit_effects(terms, outbound, learn.views, seen[0], rates[0].base)
+        rates = [
+            Rates(rate.base, excess_of(effects, side.views, each.action))
+            for rate, side, each in zip(rates, sides, seen, strict=True)
         ]
+        delays = rates[0].delays(seen[0], len(outbound))
+        without = [rate.expected_without(each, delays) for rate, each in zip(rates, seen, strict=True)]
         binned = Binned(self.found.data, self.found.watched)
-        return fit_base(study, binned, learn.part, (without[0], without[1]), self.found.recipe)
+        return *fit_base(study, binned, learn.part, (without[0], without[1]), self.found.recipe), delays
 
 
 def _beside(study: Study, names: Sequence[LearnerName], begun: _Begun, learn: _Side, choose: _Side) -> Iterator[Fitted]:
     """The learners of these names: all have effects beside trees of what comes without contact."""
     contacts = learn.views.rows(np.flatnonzero(learn.part.action > 0))
     plain = effect_terms(study, contacts, interactions=False)
-    trees, rounds = begun.base(study, plain, learn, choose)
+    trees, rounds, delays = begun.base(study, plain, learn, choose)
     base = base_of(trees.text, learn.part.table, study.params.threads)
     for name in names:
         if name == DOUBLY_ROBUST:
@@ -222,8 +229,7 @@ def _beside(study: Study, names: Sequence[LearnerName], begun: _Begun, learn: _S
             yield _doubly_robust(study, Binned(begun.found.data, None), learn, plain, recipe)
             continue
         terms = plain if name == ADDITIVE else effect_terms(study, contacts, interactions=True)
-        outcome, action = learn.part.response, learn.part.action
-        effects = fit_effects(terms, study.params.outbound, learn.views, action, outcome, base)
+        effects = fit_effects(terms, study.params.outbound, learn.views, Seen.of(learn.part), base, delays)
         yield Fitted(name, trees, rounds, Learned(trees.text, effects, Unchanged()))
 
 

@@ -86,6 +86,11 @@ class Part:
         return self.decisions.response[self.rows]
 
     @property
+    def delay(self) -> npt.NDArray[np.float32]:
+        """(n,), the share of the horizon after which the first response came, NaN where that is not known."""
+        return self.decisions.delay[self.rows]
+
+    @property
     def action(self) -> Ints:
         """(n,), the action taken."""
         return self.decisions.spine.action[self.rows].astype(np.int64)

@@ -86,6 +86,7 @@ def synthetic_log(params: Params, customers: int = 1500, per_customer: int = 6, 
     action = (chance.cumsum(axis=1) > random.random(rows)[:, None]).argmax(axis=1)
     truth = true_response(taste[customer], action)
     response = (random.random(rows) < truth).astype(np.int8)
+    delay = np.where(response > 0, np.random.default_rng(8).random(rows), np.nan)
     answered = np.where((action > 0) & (random.random(rows) < 0.3), action - 1, -1)
     steps = random.choice(len(params.channels), rows)
     decisions = Decisions(
@@ -98,6 +99,7 @@ def synthetic_log(params: Params, customers: int = 1500, per_customer: int = 6, 
         propensity=chance[np.arange(rows), action] if logged else np.full(rows, np.nan),
         campaign=np.full(rows, -1, np.int32),
         response=response,
+        delay=delay.astype(np.float32),
         margin_eur=response * random.lognormal(2.0, 0.8, rows),
         answer_channel=answered.astype(np.int16),
         own_step_channel=np.where(random.random(rows) < 0.5, steps, -1).astype(np.int16),

@@ -101,7 +101,9 @@ def reference_labels(shown: Shown, decisions: pd.DataFrame, params: Params) -> p
             same &= sends[key].isna() if pd.isna(row[key]) else sends[key] == row[key]
         free = same & sends.row.isna()
         sends["row"] = sends.row.mask(free & (free.cumsum() == 1), at)
-    out = pd.DataFrame(0.0, index=decisions.index, columns=["response", "cents", "answered"]).assign(own=-1)
+    out = pd.DataFrame(0.0, index=decisions.index, columns=["response", "cents", "answered"]).assign(
+        own=-1, delay=np.nan
+    )
     for step in rows[rows.kind.isin([*answers, *target.kinds])].to_dict("records"):
         send = tied_send(step, sends)
         if send is None or step["time_us"] >= send.time_us + horizon:
@@ -115,6 +117,7 @@ def reference_labels(shown: Shown, decisions: pd.DataFrame, params: Params) -> p
         if target.counts == "customer":
             met = after[after.kind.isin(target.kinds)]
             out.loc[at, ["response", "cents"]] = [len(met), met.cents.sum()]
+            out.loc[at, "delay"] = (met.time_us.min() - row.time_us) / horizon
         own = after[after.kind.isin(params.kinds_of(Role.OWN_STEP))].sort_values(
             ["time_us", "kind", "channel", "category", "type", "cents"], na_position="first", kind="stable"
         )
@@ -148,6 +151,7 @@ def test_decisions_and_labels(objective, seed, rows, tick_us, tmp_path_factory):
     assert names == [None if pd.isna(each) else each for each in frame.campaign_id]
 
     assert ours.response.tolist() == (labels.response > 0).astype(int).tolist()
+    np.testing.assert_array_equal(ours.delay, labels.delay.astype(np.float32))
     rate, worth = params.target.margin_rate, params.target.worth_eur
     margin = (labels.response > 0) * (worth or 0) if rate is None else labels.cents / 100 * rate
     np.testing.assert_allclose(ours.margin_eur, margin, rtol=0, atol=1e-9)
