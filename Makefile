@@ -41,8 +41,8 @@ demo: env ## Run the whole job on real bank customers and on a simulated retaile
 	@$(BIN)/channelwise demo bank
 	@$(BIN)/channelwise demo retailer
 
-test: env ## Run the tests
-	@$(BIN)/python -m pytest
+test: env ## Run the tests, in two processes
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 check: env ## Lint, formatting, strict types, one-way imports
 	@echo "check: ruff" && $(BIN)/ruff check .

@@ -1,6 +1,8 @@
 """A small file that says where the champion's bundle lies, so that serving needs no registry; promotes nothing."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from contract.errors import ArtefactError
@@ -14,12 +16,14 @@ def pointer_file(folder: Path, objective: str) -> Path:
     return folder / FOLDER / f"{objective}.json"
 
 
-def point_to(pointer: Path, bundle: Path, model_version: str) -> None:
-    """Name the champion's bundle, whole or not at all."""
+@contextmanager
+def pointing_to(pointer: Path, bundle: Path, model_version: str) -> Iterator[None]:
+    """Name the champion's bundle when the block ends well; that it can be written is known when the block begins."""
     pointer.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(pointer) as part:
         tree = {"bundle": str(bundle.absolute()), "model_version": model_version}
         part.write_text(json.dumps(tree) + "\n", encoding="utf-8")
+        yield
 
 
 def champion_folder(pointer: Path) -> Path | None:

@@ -20,7 +20,7 @@ from contract.errors import ArtefactError, RefusedError, UsageError
 from contract.files import storage_errors
 from contract.params import Params
 from models.bundle import Bundle, load_bundle
-from models.champion import point_to, pointer_file
+from models.champion import pointer_file, pointing_to
 from training.card import card_text
 from training.card_page import card_page
 from training.pipeline import TrainingResult
@@ -158,26 +158,25 @@ def rollback_version(registry: str | None, objective: str, change: Change) -> st
     name = registered_name(objective)
     with _client(registry, must_exist=True) as (client, uri):
         current = _champion_version(client, name)
-        before = _previous(client, name)
+        # A promotion that failed after it was noted may have left the champion itself among those before.
+        before = [each for each in _previous(client, name) if each != current]
         if current is None or not before:
             raise RefusedError(f"{uri}: '{name}' had no champion before {current or 'any'}; nothing to go back to")
         back = before[-1]
-        client.set_registered_model_alias(name, CHAMPION, str(back))
-        _point(client, name, back)
-        client.set_registered_model_tag(name, _PREVIOUS, json.dumps(before[:-1]))
-        client.set_model_version_tag(name, str(current), "channelwise.left", change.reason)
-        _remember(client, name, change, f"rolled back to version {back} in place of {current}")
+        with _champion_moves(client, name, back):
+            client.set_registered_model_tag(name, _PREVIOUS, json.dumps(before[:-1]))
+            client.set_model_version_tag(name, str(current), "channelwise.left", change.reason)
+            _remember(client, name, change, f"rolled back to version {back} in place of {current}")
         return f"{name} version {back} is the champion again, in place of {current}"
 
 
 def _crown(client: "MlflowClient", name: str, version: int, change: Change) -> None:
     former = _champion_version(client, name)
-    if former is not None:
-        client.set_registered_model_tag(name, _PREVIOUS, json.dumps([*_previous(client, name), former]))
-    client.set_registered_model_alias(name, CHAMPION, str(version))
-    client.set_model_version_tag(name, str(version), "channelwise.reason", change.reason)
-    _remember(client, name, change, f"promoted version {version}" + (f" in place of {former}" if former else ""))
-    _point(client, name, version)
+    with _champion_moves(client, name, version):
+        if former is not None:
+            client.set_registered_model_tag(name, _PREVIOUS, json.dumps([*_previous(client, name), former]))
+        client.set_model_version_tag(name, str(version), "channelwise.reason", change.reason)
+        _remember(client, name, change, f"promoted version {version}" + (f" in place of {former}" if former else ""))
     if _aliased(client, name, CHALLENGER) == version:
         client.delete_registered_model_alias(name, CHALLENGER)
 
@@ -189,16 +188,27 @@ def _remember(client: "MlflowClient", name: str, change: Change, what: str) -> N
     client.set_registered_model_tag(name, f"{HISTORY}{len(known) + 1:04d}", line)
 
 
-def _point(client: "MlflowClient", name: str, version: int) -> None:
+@contextmanager
+def _champion_moves(client: "MlflowClient", name: str, version: int) -> Iterator[None]:
+    """Makes the version the champion once all that the block notes is written: a full disk leaves the former."""
+    with _pointer_moves(client, name, version):
+        yield
+        client.set_registered_model_alias(name, CHAMPION, str(version))
+
+
+@contextmanager
+def _pointer_moves(client: "MlflowClient", name: str, version: int) -> Iterator[None]:
     """Where the registry is a file, a pointer beside it names the champion's bundle, for those without MLflow."""
     uri = client.tracking_uri
     if not uri.startswith("sqlite:///"):
+        yield
         return
     found = client.get_model_version(name, str(version))
     if found.run_id is None:
         raise ArtefactError(f"{name} version {version}: has no run; train again")
     pointer = pointer_file(Path(uri.removeprefix("sqlite:///")).absolute().parent, name.removeprefix(_PREFIX))
-    point_to(pointer, _downloaded(client, found.run_id), found.tags.get("model_version", ""))
+    with pointing_to(pointer, _downloaded(client, found.run_id), found.tags.get("model_version", "")):
+        yield
 
 
 def _previous(client: "MlflowClient", name: str) -> list[int]:

@@ -13,10 +13,12 @@ import pytest
 from contract.errors import DataError, RefusedError, UsageError
 from contract.loading import load_params
 from models.bundle import CONTACT, ENGAGEMENT, RESPONSE, load_bundle
+from models.champion import pointer_file
 from models.evidence import Evidence
 from models.leaves import customers_per_leaf
 from models.tables import Table
 from tests.adapters.synthetic_log import synthetic_log, true_response
+from training import tracking
 from training.card import card_text
 from training.card_page import card_page
 from training.contest import Champion
@@ -267,6 +269,25 @@ def test_champion_challenger_promotion_and_rollback(trained, tmp_path):
     with pytest.raises(UsageError, match="no registry yet"):
         promote_version(f"sqlite:///{tmp_path}/none.db", 1, "sell", ON)
     _shows_what_happened(registry, first.run_id, result)
+    _a_promotion_that_fails_leaves_the_champion(registry, tmp_path / "reg")
+
+
+def _a_promotion_that_fails_leaves_the_champion(registry, folder):
+    """Wherever it fails: where the pointer is written, or a note; and going back later is as if it had never been."""
+    pointer = pointer_file(folder, "sell")
+    before = pointer.read_bytes()
+    for failing in ("pointing_to", "_remember"):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(tracking, failing, _full_disk)
+            with pytest.raises(OSError, match="no space"):
+                promote_version(registry, 2, "sell", ON)
+        assert pointer.read_bytes() == before
+        with pytest.raises(RefusedError, match="had no champion before 1"):
+            rollback_version(registry, "sell", BACK)
+
+
+def _full_disk(*_arguments):
+    raise OSError("no space")
 
 
 def _shows_what_happened(registry, run_id, result):
