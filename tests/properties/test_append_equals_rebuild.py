@@ -57,7 +57,7 @@ def known_until(shown, seed, day, days):
     return shown.customers[since <= day]
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(
     seed=st.integers(0, 2**32 - 1),
     rows=st.integers(0, 150),

@@ -168,7 +168,7 @@ def names(rules, bits):
     return {rule.name for bit, rule in enumerate(rules.book.rules) if int(bits) >> bit & 1}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**32).map(world_of), st.sampled_from(CAMPAIGNS))
 def test_every_rule_and_moment_is_that_of_the_definitions(world, campaign):
     with TemporaryDirectory() as folder:
@@ -182,7 +182,7 @@ def test_every_rule_and_moment_is_that_of_the_definitions(world, campaign):
             assert (None if earliest == NEVER else earliest) == reference.earliest(*cell), cell
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.integers(0, 2**32).map(world_of), st.sampled_from(CAMPAIGNS), st.integers(1, len(IDS)))
 def test_an_audience_gathered_in_slices_is_judged_as_its_customers_are_but_for_one_id_a_person(
     world, campaign, slice_customers

@@ -100,7 +100,7 @@ def checked(tables, suffix, parts=1):
     return intake.report, accepted, set_aside
 
 
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(rows=FRAMES, order=st.randoms(use_true_random=False))
 def test_accepted_and_quarantined_are_all_rows_in_any_order_and_form(rows, order):
     tables = tables_of(rows)
@@ -117,7 +117,7 @@ def test_accepted_and_quarantined_are_all_rows_in_any_order_and_form(rows, order
     }
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(rows=FRAMES)
 def test_what_is_accepted_keeps_every_rule_and_nothing_good_is_lost(rows):
     tables = tables_of(rows)

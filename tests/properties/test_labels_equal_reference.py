@@ -132,7 +132,7 @@ def decisions_of(shown: Shown, params: Params, folder: Path) -> Decisions:
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 2**32 - 1), rows=st.integers(0, 150), tick_us=st.sampled_from([1_000_000, 1]))
 def test_decisions_and_labels(objective, seed, rows, tick_us, tmp_path_factory):
     params = OBJECTIVES[objective]

@@ -62,7 +62,7 @@ def started(world, params, start, rng):
     return live
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.integers(0, 2**32), st.sampled_from(CAMPAIGNS))
 def test_live_is_batch_with_every_rule(seed, campaign):
     rng = Random(seed)
@@ -75,7 +75,7 @@ def test_live_is_batch_with_every_rule(seed, campaign):
     assert found.earliest_us.tolist() == batch.earliest_us.tolist()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.integers(0, 2**32), st.sampled_from(CAMPAIGNS))
 def test_live_is_batch_with_the_rules_that_always_hold(seed, campaign):
     rng, world = Random(seed), served(seed, campaign)
