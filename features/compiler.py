@@ -98,7 +98,7 @@ def compile_program(
     plan = Plan(Tables(codebook, spans_us), windows, lookback_days, base_rates or {})
     for column, feature in sorted(enumerate(features), key=_copied_first):
         show(feature, plan, column)
-    words, reals = plan.tables.packed()
+    words, reals = plan.tables.packed(len(features))
     words.flags.writeable = reals.flags.writeable = False
     return Program(tuple(features), words, reals)
 

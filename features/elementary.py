@@ -28,19 +28,34 @@ def decay_table() -> npt.NDArray[np.float64]:
 
 
 @numba.njit(inline="always")
+def reduced(age: float) -> tuple[int, float]:
+    """The part of `decay` that looks nothing up, so that it can be done for several at a time: steps, and the rest."""
+    age = age if age < MOST else MOST
+    steps = np.int32(age * (1.0 / PER_STEP) + 0.5)
+    rest = np.float64(steps) * PER_STEP - age
+    square = rest * rest
+    return steps, (1.0 + rest) + square * ((0.5 + rest * (1.0 / 6.0)) + square * (1.0 / 24.0))  # type: ignore[return-value]  # numba: one int32
+
+
+@numba.njit(inline="always")
 def decay(age: float, table: npt.NDArray[np.float64]) -> float:
     """exp(-age) for an age of 0 or more, 0 for NaN, relative error below 1e-12 up to 700; `table` from `decay_table`.
 
     A whole number of steps is looked up, and the rest, at most 0.0055 either way, is a Taylor polynomial (Tang,
     "Table-driven implementation of the exponential function", ACM TOMS 15, 1989).
     """
-    age = age if age < MOST else MOST
-    steps = U(age * (1.0 / PER_STEP) + 0.5)
-    rest = np.float64(steps) * PER_STEP - age
-    square = rest * rest
-    series = (1.0 + rest) + square * ((0.5 + rest * (1.0 / 6.0)) + square * (1.0 / 24.0))
-    value: float = table[steps % U(STEPS)] * series * table[U(STEPS) + steps // U(STEPS)]
+    steps, series = reduced(age)
+    step = U(steps)
+    value: float = table[step % U(STEPS)] * series * table[U(STEPS) + step // U(STEPS)]
     return value
+
+
+@numba.njit(inline="always")
+def later_bits(bits: np.uint64, places: np.uint64) -> np.uint64:
+    """Bits moved up by any number of places, those beyond 64 lost: in two steps, as one of 64 is undefined."""
+    places = min(places, np.uint64(64))
+    half = places >> np.uint64(1)
+    return (bits << half) << (places - half)
 
 
 @numba.njit(inline="always")
@@ -90,7 +105,7 @@ def month(day: int) -> int:
 
 def _fingerprint() -> int:
     """Of the functions above, which Numba's cache of a kernel that they are compiled into does not watch."""
-    functions: list[Any] = [decay, ones, direction, month]
+    functions: list[Any] = [reduced, decay, later_bits, ones, direction, month]
     codes = [each.py_func.__code__ for each in functions]
     return zlib.crc32(repr([(code.co_code, code.co_consts) for code in codes]).encode())
 

@@ -8,7 +8,7 @@ bit. Nothing depends on the order of events tied in time.
 """
 
 import math
-from typing import Any, Final
+from typing import Any
 
 import numba
 import numpy as np
@@ -16,17 +16,13 @@ import numpy.typing as npt
 
 from features import layout as k
 from features.compiled import Compiled
-from features.elementary import U, decay, direction, month, ones
+from features.elementary import STEPS, U, decay, direction, later_bits, month, ones, reduced
+from features.fours import add_amount, add_to_four_sets, add_to_set, copy_four, note_entered, show_four
 
 
 @numba.njit(inline="always")
 def _part(words: npt.NDArray[Any], array: npt.NDArray[Any], section: int) -> npt.NDArray[Any]:
     return array[words[2 * section] : words[2 * section + 1]]
-
-
-LOW: Final = np.int64(1)
-HIGH: Final = np.int64(1 << 32)
-"""One in the lower and in the upper half of a pair of counters."""
 
 
 def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than the loop itself
@@ -43,15 +39,16 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
     category: npt.NDArray[np.int16],
     out: npt.NDArray[np.float32],
 ) -> tuple[int, int]:
-    sizes, keys = _part(words, words, k.SIZES), _part(words, words, k.KEYS)
+    sizes = _part(words, words, k.SIZES)
     if sizes[k.LAYOUT] != k.FINGERPRINT:
         return k.STALE, 0
+    keys, places = _part(words, words, k.KEYS), _part(words, words, k.PLACES_OF_CODES)
     instructions, follows = _part(words, words, k.INSTRUCTIONS), _part(words, words, k.FOLLOWS)
     gap_masks, quarters = _part(words, words, k.GAP_MASKS), _part(words, words, k.QUARTERS)
-    count_views, wide_views = _part(words, words, k.COUNT_VIEWS), _part(words, words, k.WIDE_VIEWS)
-    real_views, sources = _part(words, words, k.REAL_VIEWS), _part(words, words, k.VIEW_SOURCES)
-    lists, emit_cell = _part(words, words, k.LISTS), _part(words, words, k.EMIT_CELL)
-    emit_count = _part(words, words, k.EMIT_COUNT)
+    lists, n_codes = _part(words, words, k.LISTS), sizes[k.N_CODES]
+    emit_count, emit_cell = _part(words, words, k.EMIT_COUNT), _part(words, words, k.EMIT_CELL)
+    emit_four, emit_quotients = _part(words, words, k.EMIT_FOUR), _part(words, words, k.EMIT_QUOTIENTS)
+    emit_quotient, emit_prior = _part(words, words, k.EMIT_QUOTIENT), _part(words, words, k.EMIT_PRIOR)
     emit_age, emit_ratio = _part(words, words, k.EMIT_AGE), _part(words, words, k.EMIT_RATIO)
     emit_wide, emit_mean = _part(words, words, k.EMIT_WIDE), _part(words, words, k.EMIT_MEAN)
     emit_part, emit_decay = _part(words, words, k.EMIT_PART), _part(words, words, k.EMIT_DECAY)
@@ -60,36 +57,38 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
     emit_gap, emit_days = _part(words, words, k.EMIT_GAP), _part(words, words, k.EMIT_DAYS)
     emit_value, emit_streak = _part(words, words, k.EMIT_VALUE), _part(words, words, k.EMIT_STREAK)
     emit_other, emit_length = _part(words, words, k.EMIT_OTHER), _part(words, words, k.EMIT_LENGTH)
-    spans, template = _part(words, reals, k.SPANS), _part(words, reals, k.TEMPLATE)
-    factors, logs = _part(words, reals, k.FACTORS), _part(words, reals, k.LOGS)
-    decays, ratios = _part(words, reals, k.DECAYS), _part(words, reals, k.RATIOS)
+    emit_moment, spans = _part(words, words, k.EMIT_MOMENT), _part(words, reals, k.SPANS)
+    template, factors = _part(words, reals, k.TEMPLATE), _part(words, reals, k.FACTORS)
+    logs, decays, ratios = _part(words, reals, k.LOGS), _part(words, reals, k.DECAYS), _part(words, reals, k.RATIOS)
 
-    n_codes, needs_flags = sizes[k.N_CODES], sizes[k.NEEDS_FLAGS] != 0
-    # A set's four counters are two words as well: admission adds to two windows at a time.
-    pairs = np.zeros(sizes[k.N_COUNTS] // 2, np.int64)
-    counts = pairs.view(np.int32)
-    wide = np.zeros(sizes[k.N_WIDE], np.int64)
-    real = np.empty(sizes[k.N_REAL], np.float64)
+    # Four cells can be read from each, and four quotients.
+    counts = np.zeros(sizes[k.N_COUNTS] + 3, np.int32)
+    inside, entered = np.zeros(k.WINDOWS, np.int32), np.zeros(k.WINDOWS, np.int32)
+    wide, real = np.zeros(sizes[k.N_WIDE], np.int64), np.empty(sizes[k.N_REAL], np.float64)
     flags, n_rhythms = np.zeros(64, np.uint64), sizes[k.N_RHYTHMS]
     waiting = np.empty(flags.size * n_rhythms + 1, np.uint64)
     waiting_cell = np.empty(flags.size * n_rhythms + 1, np.uint64)
-    n_ratios = U(emit_ratio.size // 4)
+    n_ratios = U(emit_ratio.size // 2)
     aboves, belows = np.empty(n_ratios, np.int32), np.empty(n_ratios, np.int32)
-    priors, quotients = np.empty(n_ratios, np.float64), np.empty(n_ratios, np.float32)
+    terms, quotients = np.empty(n_ratios, np.float64), np.empty(n_ratios + U(3), np.float32)
+    terms[:] = ratios[U(2) * n_ratios :]
+    # A whole number of vectors, so that none of them is left to a slower loop.
+    n_decays = U(emit_decay.size // 3)
+    n_padded = (n_decays + U(3)) // U(4) * U(4)
+    ages, sums = np.zeros(n_padded, np.float64), np.zeros(n_padded, np.float64)
+    series, steps = np.zeros(n_padded, np.float64), np.zeros(n_padded, np.int32)
     lows, tails = np.empty(k.WINDOWS + 1, np.int64), np.empty(k.WINDOWS + 1, np.uint64)
-    flat = out.reshape(out.size)
-    width = U(out.shape[1])
-    row = 0
+    flat, width, row = out.reshape(out.size), U(out.shape[1]), 0
     while row < customer.size:
-        number = customer[row]
-        local = number - first_customer
+        number, local = customer[row], customer[row] - first_customer
         if local < 0 or local >= offsets.size - 1:
             return k.UNKNOWN_CUSTOMER, row
         start, end = U(offsets[local]), U(offsets[local + 1])
         head = start
-        pairs[:] = 0
+        counts[:] = 0
         wide[:] = 0
-        real[:] = template
+        for i in range(real.size):
+            real[i] = template[i]
         tails[:] = start
         if end - start > flags.size:
             flags = np.zeros(2 * (end - start), np.uint64)
@@ -107,17 +106,11 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
             # What was admitted for an earlier row and is now too old leaves its windows.
             for w in range(k.WINDOWS + 1):
                 tail, low = tails[w], lows[w]
-                one = HIGH if w & 1 else LOW
                 while tail < head and time_us[tail] < low:
-                    key = U(code[tail]) * U(k.KEY_WORDS)
+                    key = U(places[U(code[tail])])
                     if w < k.WINDOWS:
                         for lane in range(k.COUNT_LANES, k.COUNT_LANES + k.LANES):
-                            pairs[(U(keys[key + U(lane)]) + U(w)) >> U(1)] -= one
-                        fired = flags[tail - start] if needs_flags else U(0)
-                        while fired:
-                            lowest = ones((fired & (~fired + U(1))) - U(1))
-                            pairs[(U(follows[lowest * U(k.FOLLOW_WORDS)]) + U(w)) >> U(1)] -= one
-                            fired &= fired - U(1)
+                            counts[U(keys[key + U(lane)]) + U(w)] -= 1
                     bound = key + U(k.LEAVE if w < k.WINDOWS else k.LAPSE)
                     for p in range(U(keys[bound]), U(keys[bound + U(1)])):
                         at = p * U(k.INSTRUCTION_WORDS)
@@ -126,7 +119,12 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
                         if operation == k.ADD_CENTS:
                             wide[cell + U(w)] -= cents[tail]
                         elif operation == k.ADD_COUNT:
-                            pairs[(cell + U(w)) >> U(1)] -= one
+                            counts[cell + U(w)] -= 1
+                        elif operation == k.ADD_FOLLOWED:
+                            fired = flags[tail - start] >> cell
+                            for flag in range(cell, cell + operand):
+                                counts[U(follows[flag * U(k.FOLLOW_WORDS)]) + U(w)] -= np.int32(fired & U(1))
+                                fired >>= U(1)
                         elif operation == k.ADD_STREAK:
                             if not (np.float64(time_us[tail]) <= real[operand]):
                                 wide[cell] -= 1
@@ -149,18 +147,18 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
                 tails[w] = tail
 
             # Events before as_of come in; one that is already too old for a window never enters it.
-            low0, low1, low2, low3, low4 = lows[0], lows[1], lows[2], lows[3], lows[4]
-            old0 = old1 = old2 = old3 = old4 = n_waiting = U(0)
+            low4, before, n_waiting, n_kept = lows[4], head, U(0), U(0)
+            entered[:] = 0
             while head < end:
                 t = time_us[head]
                 if t >= as_of:
                     break
                 if code[head] >= n_codes:
                     return k.UNKNOWN_CODE, row
-                key = U(code[head]) * U(k.KEY_WORDS)
+                key = U(places[U(code[head])])
                 time = np.float64(t)
-                in0, in1, in2, in3 = t >= low0, t >= low1, t >= low2, t >= low3
-                in01, in23 = np.int64(in0) * LOW + np.int64(in1) * HIGH, np.int64(in2) * LOW + np.int64(in3) * HIGH
+                note_entered(t, lows, inside, entered)
+                kept = U(t >= low4)
                 day = np.int64(U(t) // U(k.DAY_US))
                 fired = U(0)
                 for p in range(U(keys[key + U(k.ADMIT)]), U(keys[key + U(k.ADMIT + 1)])):
@@ -172,7 +170,7 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
                         real[cell + U(1)] = time
                     elif operation == k.ADD_RHYTHM:
                         waiting[n_waiting], waiting_cell[n_waiting] = head, cell
-                        n_waiting += U(t >= low4)
+                        n_waiting += kept
                     elif operation == k.ADD_STREAK:
                         if t >= low4 and not (time <= real[operand]):
                             going = not (np.float64(wide[cell + U(1)]) <= real[operand])
@@ -184,48 +182,34 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
                     elif operation == k.ADD_FOLLOWED:
                         for flag in range(cell, cell + operand):
                             at = flag * U(k.FOLLOW_WORDS)
-                            last, before = real[U(follows[at + U(1)])], real[U(follows[at + U(2)])]
-                            hit = np.int64(time - (before if last == time else last) <= factors[U(follows[at + U(3)])])
-                            pair = U(follows[at]) >> U(1)
+                            last, earlier = real[U(follows[at + U(1)])], real[U(follows[at + U(2)])]
+                            hit = time - (earlier if last == time else last) <= factors[U(follows[at + U(3)])]
                             fired |= U(hit) << flag
-                            pairs[pair] += in01 * hit
-                            pairs[pair + U(1)] += in23 * hit
+                            add_to_set(counts, U(follows[at]) if hit else U(k.DUMMY_COUNTS[0]), inside)
+                        flags[head - start] = fired
                     elif operation == k.ADD_CENTS:
-                        amount = cents[head]
-                        wide[cell] += amount * np.int64(in0)
-                        wide[cell + U(1)] += amount * np.int64(in1)
-                        wide[cell + U(2)] += amount * np.int64(in2)
-                        wide[cell + U(3)] += amount * np.int64(in3)
+                        add_amount(wide, cell, cents[head], inside)
                     elif operation == k.MARK_DAY:
-                        step = day - wide[cell + U(1)]
-                        bits = U(wide[cell])
-                        wide[cell] = np.int64((bits << U(step)) | U(1)) if step < 64 else 1
+                        wide[cell] = np.int64(later_bits(U(wide[cell]), U(day - wide[cell + U(1)])) | U(1))
                         wide[cell + U(1)] = day
                     elif operation == k.KEEP_VALUE:
                         if real[operand] != time or cents[head] > wide[cell]:
                             wide[cell] = cents[head]
                     elif operation == k.ADD_COUNT:
-                        pairs[cell >> U(1)] += in01
-                        pairs[(cell >> U(1)) + U(1)] += in23
+                        add_to_set(counts, cell, inside)
                     elif operation == k.KEEP_LAST:
                         real[cell] = time
-                if needs_flags:
-                    flags[head - start] = fired
-                for lane in range(k.COUNT_LANES, k.COUNT_LANES + k.LANES):
-                    pair = U(keys[key + U(lane)]) >> U(1)
-                    pairs[pair] += in01
-                    pairs[pair + U(1)] += in23
+                lane0, lane1, lane2, lane3 = keys[key], keys[key + U(1)], keys[key + U(2)], keys[key + U(3)]
+                add_to_four_sets(counts, U(lane0), U(lane1), U(lane2), U(lane3), inside)
                 for lane in range(k.LAST_LANES, k.LAST_LANES + k.LANES):
                     real[U(keys[key + U(lane)])] = time
                 cell = U(keys[key + U(k.RHYTHM_LANE)])
                 waiting[n_waiting], waiting_cell[n_waiting] = head, cell
-                n_waiting += U(cell != k.NO_RHYTHM) & U(t >= low4)
+                n_waiting += U(cell != k.NO_RHYTHM) & kept
                 cell = U(keys[key + U(k.DAY_LANE)])
-                step, bits = day - wide[cell + U(1)], U(wide[cell])
-                wide[cell] = np.int64((bits << U(step)) | U(1)) if step < 64 else 1
+                wide[cell] = np.int64(later_bits(U(wide[cell]), U(day - wide[cell + U(1)])) | U(1))
                 wide[cell + U(1)] = day
-                old0, old1, old2 = old0 + U(not in0), old1 + U(not in1), old2 + U(not in2)
-                old3, old4 = old3 + U(not in3), old4 + U(t < low4)
+                n_kept += kept
                 head += U(1)
             # In a loop of its own, so that the one above need not guess which events have a rhythm.
             for i in range(n_waiting):
@@ -242,8 +226,10 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
                 wide[cell + U(k.NORTH)] += np.int64(np.int32(quarters[quarter + U(1)]))
                 wide[cell + U(k.WEEKENDS)] += np.int64(U(day + 3) % U(7) >= U(5))
                 wide[cell + U(k.LAST_MINUTE)] = minute
-            tails[0], tails[1], tails[2] = tails[0] + old0, tails[1] + old1, tails[2] + old2
-            tails[3], tails[4] = tails[3] + old3, tails[4] + old4
+            came = head - before
+            tails[k.LOOKBACK] += came - n_kept
+            for w in range(k.WINDOWS):
+                tails[w] += came - U(entered[w])
 
             # Relative sets show the row's own action or category; then every output is the same as any other.
             acted, themed = np.int64(action[row]), np.int64(category[row]) + 1
@@ -251,22 +237,41 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
                 return k.UNKNOWN_ACTION, row
             if themed < 0 or themed >= sizes[k.N_CATEGORIES]:
                 return k.UNKNOWN_CATEGORY, row
-            for j in range(U(0), U(count_views.size), U(3)):
-                level = U(themed) if count_views[j + U(1)] else U(acted)
-                cell, source = U(count_views[j]), U(sources[U(count_views[j + U(2)]) + level])
-                pairs[cell >> U(1)] = pairs[source >> U(1)]
-                pairs[(cell >> U(1)) + U(1)] = pairs[(source >> U(1)) + U(1)]
-            for j in range(U(0), U(wide_views.size), U(3)):
-                level = U(themed) if wide_views[j + U(1)] else U(acted)
-                wide[U(wide_views[j])] = wide[U(sources[U(wide_views[j + U(2)]) + level])]
-            for j in range(U(0), U(real_views.size), U(3)):
-                level = U(themed) if real_views[j + U(1)] else U(acted)
-                real[U(real_views[j])] = real[U(sources[U(real_views[j + U(2)]) + level])]
+            for per in range(2):
+                level = U(themed) + U(1) if per else U(acted) + U(1)
+                at = U(words[2 * (k.COUNT_VIEWS + per)]) + U(1)
+                n_views = U(words[at - U(1)])
+                for i in range(at, at + n_views):
+                    copy_four(counts, U(words[i]), counts, U(words[i + level * n_views]))
+                at = U(words[2 * (k.WIDE_VIEWS + per)]) + U(1)
+                n_views = U(words[at - U(1)])
+                for i in range(at, at + n_views):
+                    wide[U(words[i])] = wide[U(words[i + level * n_views])]
+                at = U(words[2 * (k.REAL_VIEWS + per)]) + U(1)
+                n_views = U(words[at - U(1)])
+                for i in range(at, at + n_views):
+                    real[U(words[i])] = real[U(words[i + level * n_views])]
 
             now, horizon = np.float64(as_of), np.float64(low4)
-            today = as_of // k.DAY_US
-            oldest = max(low4, np.int64(1)) * k.PLACES
-            base = U(row) * width
+            today, oldest, base = as_of // k.DAY_US, max(low4, np.int64(1)) * k.PLACES, U(row) * width
+            # In three loops, for the second then divides several at a time.
+            for j in range(U(0), U(emit_prior.size), U(2)):
+                at = U(emit_prior[j])
+                terms[at] = ratios[at] * real[U(emit_prior[j + U(1)])]
+            for j in range(n_ratios):
+                aboves[j] = counts[U(emit_ratio[j])]
+                belows[j] = counts[U(emit_ratio[n_ratios + j])]
+            for j in range(n_ratios):
+                below = belows[j] * ratios[n_ratios + j] + ratios[j]
+                quotient = (aboves[j] + terms[j]) / below
+                quotients[j] = np.float32(quotient if below > 0.0 else np.nan)
+            for j in range(U(0), U(emit_quotients.size), U(2)):
+                copy_four(flat, base + U(emit_quotients[j]), quotients, U(emit_quotients[j + U(1)]))
+            for j in range(U(0), U(emit_quotient.size), U(2)):
+                flat[base + U(emit_quotient[j])] = quotients[U(emit_quotient[j + U(1)])]
+            # Four at a time; what stands beyond a run of fewer is written over by what comes later.
+            for j in range(U(0), U(emit_four.size), U(2)):
+                show_four(counts, U(emit_four[j + U(1)]), flat, base + U(emit_four[j]))
             for j in range(U(0), U(emit_count.size), U(3)):
                 to, cell = base + U(emit_count[j]), U(emit_count[j + U(1)])
                 for i in range(U(emit_count[j + U(2)])):
@@ -278,17 +283,10 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
                 for i in range(U(emit_age[j + U(2)])):
                     last = real[cell + i]
                     flat[to + i] = np.float32((now - last) * (1.0 / k.DAY_US) if last >= horizon else np.nan)
-            # In three loops, for the second then divides eight at a time.
-            for j in range(n_ratios):
-                aboves[j] = counts[U(emit_ratio[n_ratios + j])]
-                belows[j] = counts[U(emit_ratio[U(2) * n_ratios + j])]
-                priors[j] = real[U(emit_ratio[U(3) * n_ratios + j])]
-            for j in range(n_ratios):
-                below = belows[j] * ratios[n_ratios + j] + ratios[j]
-                quotient = (aboves[j] + ratios[j] * priors[j]) / below
-                quotients[j] = np.float32(quotient if below > 0.0 else np.nan)
-            for j in range(n_ratios):
-                flat[base + U(emit_ratio[j])] = quotients[j]
+            for j in range(U(0), U(emit_moment.size), U(2)):
+                last = real[U(emit_moment[j + U(1)])]
+                value = (now - last) * (1.0 / k.DAY_US) if last >= horizon else np.nan
+                flat[base + U(emit_moment[j])] = np.float32(value)
             for j in range(U(0), U(emit_wide.size), U(3)):
                 value = np.float64(wide[U(emit_wide[j + U(1)])]) * factors[U(emit_wide[j + U(2)])]
                 flat[base + U(emit_wide[j])] = np.float32(value)
@@ -298,11 +296,17 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
             for j in range(U(0), U(emit_part.size), U(3)):
                 whole = np.float64(wide[U(emit_part[j + U(2)])])
                 flat[base + U(emit_part[j])] = np.float32(np.float64(wide[U(emit_part[j + U(1)])]) / whole)
-            for j in range(U(0), U(emit_decay.size), U(3)):
-                cell = U(emit_decay[j + U(1)])
+            for j in range(n_decays):
+                cell = U(emit_decay[U(3) * j + U(1)])
                 last = real[cell + U(1)]
-                value = real[cell] * decay((now - last) * factors[U(emit_decay[j + U(2)])], decays)
-                flat[base + U(emit_decay[j])] = np.float32(value * np.float64(last >= horizon))
+                ages[j] = (now - last) * factors[U(emit_decay[U(3) * j + U(2)])]
+                sums[j] = real[cell] * np.float64(last >= horizon)
+            for j in range(n_padded):
+                steps[j], series[j] = reduced(ages[j])
+            for j in range(n_decays):
+                step = U(steps[j])
+                left = decays[step % U(STEPS)] * series[j] * decays[U(STEPS) + step // U(STEPS)]
+                flat[base + U(emit_decay[U(3) * j])] = np.float32(sums[j] * left)
             for j in range(U(0), U(emit_entropy.size), U(3)):
                 total, summed = np.int64(0), 0.0
                 for i in range(U(emit_entropy[j + U(1)]), U(emit_entropy[j + U(2)])):

@@ -7,29 +7,33 @@ features compiles nothing.
 import zlib
 from typing import Final
 
-from features import elementary
+from features import elementary, fours
 
 # Sections of `words`, then of `reals`; section s is [words[2 s], words[2 s + 1]).
 SIZES, KEYS, INSTRUCTIONS, FOLLOWS, GAP_MASKS, QUARTERS = range(6)
-COUNT_VIEWS, WIDE_VIEWS, REAL_VIEWS, VIEW_SOURCES, LISTS = range(6, 11)
-EMIT_COUNT, EMIT_AGE, EMIT_RATIO, EMIT_WIDE, EMIT_MEAN, EMIT_PART, EMIT_DECAY, EMIT_ENTROPY = range(11, 19)
-EMIT_LATEST, EMIT_TOP, EMIT_HOUR, EMIT_GAP, EMIT_DAYS, EMIT_VALUE, EMIT_STREAK, EMIT_OTHER = range(19, 27)
-EMIT_CELL, EMIT_LENGTH = range(27, 29)
-SPANS, TEMPLATE, FACTORS, LOGS, DECAYS, RATIOS = range(29, 35)
-SECTIONS: Final = 35
+COUNT_VIEWS, WIDE_VIEWS, REAL_VIEWS, LISTS = 6, 8, 10, 12
+"""Views are two sections, of the row's action and then of its category: how many there are, their cells, and for each
+action or category the cells that they show then."""
+EMIT_COUNT, EMIT_AGE, EMIT_RATIO, EMIT_WIDE, EMIT_MEAN, EMIT_PART, EMIT_DECAY, EMIT_ENTROPY = range(13, 21)
+EMIT_LATEST, EMIT_TOP, EMIT_HOUR, EMIT_GAP, EMIT_DAYS, EMIT_VALUE, EMIT_STREAK, EMIT_OTHER = range(21, 29)
+EMIT_CELL, EMIT_LENGTH, EMIT_PRIOR, EMIT_MOMENT, EMIT_FOUR, EMIT_QUOTIENTS, EMIT_QUOTIENT = range(29, 36)
+PLACES_OF_CODES: Final = 36
+SPANS, TEMPLATE, FACTORS, LOGS, DECAYS, RATIOS = range(37, 43)
+SECTIONS: Final = 43
 NO_COLUMN: Final = 0xFFFF_FFFF
 SHORTEST_RUN: Final = 8
-"""Neighbouring counters shorter than this are copied one by one."""
+"""Neighbouring counters or times shorter than this are shown one by one."""
 PLACES: Final = 512
 """Words of a list of channels and their levels, at most; times in microseconds times this stay below 2^63."""
 
 # SIZES: the fingerprint, how many cells the state has, how many codes, actions and categories (with "none") the
 # program knows, and how many rhythms a code has at most.
-LAYOUT, N_COUNTS, N_WIDE, N_REAL, N_CODES, N_ACTIONS, N_CATEGORIES, NEEDS_FLAGS, N_RHYTHMS = range(9)
+LAYOUT, N_COUNTS, N_WIDE, N_REAL, N_CODES, N_ACTIONS, N_CATEGORIES, N_RHYTHMS = range(8)
 
-# KEYS: 16 words a code, so that all that admission and expiry need lies in one cache line: four counters and four
-# "last" cells (padded with dummies); where its instructions begin on admission, on leaving one of the windows and on
-# leaving the lookback, and where these end; the cell of its days and that of its rhythm.
+# KEYS: 16 words, so that all that admission and expiry need lies in one cache line: four counters and four "last" cells
+# (padded with dummies); where the instructions begin on admission, on leaving one of the windows and on leaving the
+# lookback, and where these end; the cell of the days and that of the rhythm. Codes that do the same share them, so that
+# they stay in the cache: PLACES_OF_CODES says where those of a code are.
 KEY_WORDS: Final = 16
 COUNT_LANES: Final = 0
 LAST_LANES: Final = 4
@@ -99,7 +103,7 @@ OK, UNKNOWN_CUSTOMER, UNSORTED_ROWS, UNKNOWN_ACTION, UNKNOWN_CATEGORY, UNKNOWN_C
 STALE: Final = -1
 """The compiled kernel has another layout than the program."""
 
-ELEMENTARY: Final = elementary.FINGERPRINT
+COMPILED_IN: Final = (elementary.FINGERPRINT, fours.FINGERPRINT)
 """Of the functions that are compiled into the kernel."""
 
 FINGERPRINT: Final = zlib.crc32(

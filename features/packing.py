@@ -1,7 +1,7 @@
 """How outputs and instructions are put next to each other, so that the kernel's loops are tight; knows no feature."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -54,6 +54,37 @@ def runs(outputs: list[int]) -> list[tuple[int, int, int]]:
         else:
             merged.append((column, cell, 1))
     return merged
+
+
+def long_runs(outputs: list[int]) -> tuple[list[int], list[int]]:
+    """Outputs (column, cell) as long runs (column, cell, length), which one loop copies, and those outside them."""
+    long, short = list[int](), list[int]()
+    for column, cell, length in runs(outputs):
+        if length >= k.SHORTEST_RUN:
+            long += (column, cell, length)
+        else:
+            short += (word for at in range(length) for word in (column + at, cell + at))
+    return long, short
+
+
+def in_fours(outputs: list[int], free: Container[int]) -> tuple[list[int], list[int]]:
+    """Outputs (column, cell) as the first ones of four consecutive outputs, by ascending column, and as what remains.
+
+    Of the four, as many are right as are consecutive in both; the others stand in columns that must be `free`: those of
+    the program in which nothing is yet. Four cells can be read from each.
+
+    >>> in_fours([0, 20, 1, 21, 2, 30, 5, 40], range(6))
+    ([0, 20, 2, 30], [5, 40])
+    """
+    fours, rest = list[int](), list[int]()
+    for column, cell, length in runs(outputs):
+        for at in range(0, length, 4):
+            held = min(4, length - at)
+            if all(column + at + beyond in free for beyond in range(held, 4)):
+                fours += (column + at, cell + at)
+            else:
+                rest += (word for i in range(at, at + held) for word in (column + i, cell + i))
+    return fours, rest
 
 
 def paired(outputs: list[int]) -> list[int]:

@@ -201,9 +201,14 @@ def _columns(folder: Path, segment: Segment, part: Part, names: Sequence[str]) -
     try:
         with pq.ParquetFile(folder / file, page_checksum_verification=True) as opened:
             table = opened.read_row_group(0, columns=list(names), use_threads=False)
-        return [table[name].combine_chunks().to_numpy() for name in names]
+        return [_whole(table[name]).to_numpy() for name in names]
     except (OSError, pa.ArrowException) as error:
         raise damaged(folder, file, error) from error
+
+
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    """The column as one array; a row group's mostly is one, which `combine_chunks` would copy."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def _read_customers(folder: Path, segment: Segment) -> pa.Table:

@@ -7,7 +7,7 @@ own into which the kernel copies, at each row, those of the set that it stands f
 import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from itertools import chain
+from itertools import accumulate, chain
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -18,13 +18,23 @@ from features import layout as k
 from features.elementary import decay_table
 from features.event_sets import EventSet
 from features.events import Codebook
-from features.packing import Instruction, arrays, n_log_n, padded, paired, quarters, runs, together
+from features.packing import (
+    Instruction,
+    arrays,
+    in_fours,
+    long_runs,
+    n_log_n,
+    padded,
+    paired,
+    quarters,
+    together,
+)
 
 State = Literal["counts", "wide", "real"]
 
 MAX_FLAGS: Final = 64
 MAX_RHYTHMS: Final = 32
-VIEW_SECTION: Final[dict[State, int]] = {"counts": k.COUNT_VIEWS, "wide": k.WIDE_VIEWS, "real": k.REAL_VIEWS}
+VIEWS: Final[dict[State, int]] = {"counts": k.COUNT_VIEWS, "wide": k.WIDE_VIEWS, "real": k.REAL_VIEWS}
 
 
 class Tables:
@@ -36,6 +46,8 @@ class Tables:
         self.sections: defaultdict[int, list[int]] = defaultdict(list)
         self.factors: list[float] = []
         self._ratios: list[float] = []
+        self._views: defaultdict[int, list[tuple[int, ...]]] = defaultdict(list)
+        self._changing_priors: set[int] = set()
         self.template = [float("nan")] * k.FIRST_FREE_REAL
         self.template[k.ZERO_REAL : k.ZERO_REAL + k.DECAY_CELLS] = [0.0, -math.inf]
         # The empty list comes first: what the kernel reads of its first entry, and does not show, is then there.
@@ -84,8 +96,11 @@ class Tables:
         self, column: int, above: int, below: int, prior: int = k.ZERO_REAL, *, pseudo: float = 0.0, pace: float = 1.0
     ) -> None:  # the cells and numbers of one output
         """Add the output (above + pseudo * prior) / (below * pace + pseudo)."""
-        self.sections[k.EMIT_RATIO] += [column, above, below, prior]
-        self._ratios += [pseudo, pace]
+        if prior in self._changing_priors:
+            self.sections[k.EMIT_PRIOR] += [len(self._ratios) // 3, prior]
+        self.sections[k.EMIT_QUOTIENTS] += [column, len(self._ratios) // 3]
+        self.sections[k.EMIT_RATIO] += [above, below]
+        self._ratios += [pseudo, pace, pseudo * self.template[prior]]
 
     def constant(self, value: float) -> int:
         """A real cell that always holds this value."""
@@ -184,7 +199,7 @@ class Tables:
             last, previous = self.last(sets[1]), self._previous(sets[1])
             cell = self._cells("counts", k.WINDOWS)
             self.sections[k.FOLLOWS] += [cell, last, previous, self.factor(within_us)]
-            self._instruct(k.ADD_FOLLOWED, sets[0], self._flags - 1, 1)
+            self._instruct(k.ADD_FOLLOWED, sets[0], self._flags - 1, 1, undone=self._leave)
             return cell
 
         return self.shared(f"followed {within_us!r}", "counts", 1, k.ZERO_COUNT, (events, after), build)
@@ -209,22 +224,22 @@ class Tables:
         identity = tuple((each.kinds, each.channels, each.categories, each.transactional) for each in sets)
         return self._remember((what, identity), make)
 
-    def packed(self) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.float64]]:
+    def packed(self, columns: int) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.float64]]:
         """All tables as the kernel reads them, with the sections' bounds in front."""
         self._finish_codes()
-        copied = runs(self.sections[k.EMIT_COUNT])
-        self.sections[k.EMIT_COUNT] = [word for run in copied if run[2] >= k.SHORTEST_RUN for word in run]
-        self.sections[k.EMIT_CELL] = [
-            word
-            for column, cell, length in copied
-            if length < k.SHORTEST_RUN
-            for i in range(length)
-            for word in (column + i, cell + i)
-        ]
-        self.sections[k.EMIT_AGE] = [word for run in runs(self.sections[k.EMIT_AGE]) for word in run]
-        self.sections[k.EMIT_RATIO] = arrays(self.sections[k.EMIT_RATIO], 4)
+        divided = self.sections[k.EMIT_QUOTIENTS]
+        fours, rest = in_fours(divided, range(columns))
+        self.sections[k.EMIT_QUOTIENTS], self.sections[k.EMIT_QUOTIENT] = fours, rest
+        self.sections[k.EMIT_COUNT], others = long_runs(self.sections[k.EMIT_COUNT])
+        fours, rest = in_fours(others, set(range(columns)).difference(divided[::2]))
+        self.sections[k.EMIT_FOUR], self.sections[k.EMIT_CELL] = fours, rest
+        self.sections[k.EMIT_AGE], self.sections[k.EMIT_MOMENT] = long_runs(self.sections[k.EMIT_AGE])
+        self.sections[k.EMIT_RATIO] = arrays(self.sections[k.EMIT_RATIO], 2)
         self.sections[k.EMIT_LATEST] = paired(self.sections[k.EMIT_LATEST])
         self.sections[k.GAP_MASKS] = self._gap_masks
+        for section in (first + per for first in VIEWS.values() for per in range(2)):
+            views = self._views[section]
+            self.sections[section] = [len(views), *chain.from_iterable(zip(*views, strict=True))]
         self.sections[k.QUARTERS] = quarters()
         self.sections[k.SIZES] = [
             k.FINGERPRINT,
@@ -234,7 +249,6 @@ class Tables:
             len(self.codebook.entries),
             len(self.codebook.outbound) + 1,
             len(self.codebook.categories) + 1,
-            int(self._flags > 0),
             max(map(len, self._rhythm_cells), default=0),
         ]
         real_sections = {
@@ -243,7 +257,7 @@ class Tables:
             k.FACTORS: self.factors,
             k.LOGS: n_log_n(k.LOGS_UP_TO),
             k.DECAYS: decay_table(),
-            k.RATIOS: arrays(self._ratios, 2),
+            k.RATIOS: arrays(self._ratios, 3),
         }
         words: list[int] = [0] * (2 * k.SECTIONS)
         reals: list[float] = []
@@ -264,15 +278,24 @@ class Tables:
                 self._leave[code].append((k.ADD_COUNT, cell, 0))
             self._admit[code] += [(k.KEEP_LAST, cell, 0) for cell in lasts[k.LANES :]]
             self._admit[code] += [(k.MARK_DAY, cell, 0) for cell in days[1:]]
-            keys = padded(counters, k.DUMMY_COUNTS) + padded(lasts, (k.DUMMY_REAL,) * k.LANES)
             self._admit[code] += [(k.ADD_RHYTHM, cell, 0) for cell in rhythms[1:]]
-            instructions = self.sections[k.INSTRUCTIONS]
-            keys.append(len(instructions) // k.INSTRUCTION_WORDS)
-            for work in (together(sorted(self._admit[code])), self._leave[code], self._lapse[code]):
-                instructions += chain.from_iterable(work)
-                keys.append(len(instructions) // k.INSTRUCTION_WORDS)
+            keys = padded(counters, k.DUMMY_COUNTS) + padded(lasts, (k.DUMMY_REAL,) * k.LANES)
+            keys += self._written((self._admit[code], self._leave[code], self._lapse[code]))
             keys += [days[0] if days else k.DUMMY_DAYS, rhythms[0] if rhythms else k.NO_RHYTHM, 0, 0]
-            self.sections[k.KEYS] += keys
+            place = self._known.setdefault(("keys", *keys), len(self.sections[k.KEYS]))
+            if place == len(self.sections[k.KEYS]):
+                self.sections[k.KEYS] += keys
+            self.sections[k.PLACES_OF_CODES].append(place)
+
+    def _written(self, work: tuple[list[Instruction], ...]) -> tuple[int, ...]:
+        """Where the instructions of each begin and the last ones end; equal ones are written once."""
+        lists = [together(sorted(instructions)) for instructions in work]
+        instructions = self.sections[k.INSTRUCTIONS]
+        lengths = [len(instructions) // k.INSTRUCTION_WORDS, *map(len, lists)]
+        begin = self._known.setdefault(("instructions", repr(lists)), lengths[0])
+        if begin == lengths[0]:
+            instructions += chain.from_iterable(chain.from_iterable(lists))
+        return tuple(accumulate([begin, *lengths[1:]]))
 
     def _remember(self, key: tuple[object, ...], make: Callable[[], int]) -> int:
         if key not in self._known:
@@ -310,11 +333,12 @@ class Tables:
     def _view(self, state: State, width: int, sources: Sequence[int], per_category: bool) -> int:
         if state == "real":
             cell = self._real_cells(*[float("nan")] * width)
+            self._changing_priors.add(cell)
         else:
             cell = self._cells(state, k.WINDOWS if state == "counts" else width)
         for offset in range(width):
-            self.sections[VIEW_SECTION[state]] += [cell + offset, int(per_category), len(self.sections[k.VIEW_SOURCES])]
-            self.sections[k.VIEW_SOURCES] += [source + offset for source in sources]
+            shown = tuple(each + offset for each in (cell, *sources))
+            self._views[VIEWS[state] + int(per_category)].append(shown)
         return cell
 
     def _cells(self, state: Literal["counts", "wide"], count: int) -> int:

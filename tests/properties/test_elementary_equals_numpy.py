@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.elementary import MOST, decay, decay_table, direction, month, ones
+from features.elementary import MOST, decay, decay_table, direction, later_bits, month, ones
 
 TABLE = decay_table()
 PARTS = st.integers(-(2**40), 2**40)
@@ -53,3 +53,8 @@ def test_month_equals_the_calendar(day: int) -> None:
 @given(st.integers(0, 2**64 - 1))
 def test_ones_are_counted(bits: int) -> None:
     assert ones(np.uint64(bits)) == bits.bit_count()
+
+
+@given(st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))
+def test_bits_move_up_by_any_number_of_places(bits: int, places: int) -> None:
+    assert later_bits(np.uint64(bits), np.uint64(places)) == (bits << min(places, 64)) % 2**64
