@@ -304,31 +304,34 @@ def test_a_promoted_model_is_taken_up_and_a_broken_one_is_not(
     own = with_store(words, folder / "promoting")
     store = ["train", "--data", folder / "promoting", "--as-of", AS_OF, "--registry", trained.registry]
     pointer = trained.registry_file.parent / "champions" / "sell.json"
-    with running(folder, key, *own) as client:
-        first = client.ask("GET", "/v1/models")[1]["serving"]["model_version"]
-        succeeded(run_command(*store, "--profile", "quick", *SMALL_TRAINING, "--set", "seed=1"))
-        succeeded(run_apart("promote", "--registry", trained.registry, "--version", 2))
-        second = json.loads(pointer.read_text())["model_version"]
-        assert second != first
-        asked = {"customers": customers[3:5]}
-        seen = first
-        while seen == first:
-            status, answer = client.ask("POST", "/v1/scores", asked)
-            assert status == 200
-            seen = answer["model_version"]
-        assert seen == second
-        whole = pointer.read_text()
-        try:
-            pointer.write_text("{")
-            refused = None
-            while refused is None:
-                status, models = client.ask("GET", "/v1/models")
+    try:
+        with running(folder, key, *own) as client:
+            first = client.ask("GET", "/v1/models")[1]["serving"]["model_version"]
+            succeeded(run_command(*store, "--profile", "quick", *SMALL_TRAINING, "--set", "seed=1"))
+            succeeded(run_apart("promote", "--registry", trained.registry, "--version", 2))
+            second = json.loads(pointer.read_text())["model_version"]
+            assert second != first
+            asked = {"customers": customers[3:5]}
+            seen = first
+            while seen == first:
+                status, answer = client.ask("POST", "/v1/scores", asked)
                 assert status == 200
-                refused = models["refused"]
-        finally:
-            pointer.write_text(whole)
-        assert "is damaged" in refused
-        assert models["serving"]["model_version"] == second
+                seen = answer["model_version"]
+            assert seen == second
+            whole = pointer.read_text()
+            try:
+                pointer.write_text("{")
+                refused = None
+                while refused is None:
+                    status, models = client.ask("GET", "/v1/models")
+                    assert status == 200
+                    refused = models["refused"]
+            finally:
+                pointer.write_text(whole)
+            assert "is damaged" in refused
+            assert models["serving"]["model_version"] == second
+    finally:  # others score with the champion that was there
+        succeeded(run_apart("rollback", "--registry", trained.registry))
 
 
 def test_a_key_counts_from_when_it_is_made_until_it_is_taken_away(server: Client, folder: Path) -> None:
