@@ -20,8 +20,8 @@ import numpy.typing as npt
 from models.artefact import Floats, Ints
 
 _BINS: Final = 12
-_LEAST_RESPONSES: Final = 300
-"""Fewer responses, or ones whose delay is not known, are not told apart by it."""
+_LEAST_RESPONSES: Final = 10_000
+"""Fewer responses to contacts, or ones whose delay is not known, are not told apart by it: see decision 0033."""
 _EVEN_RESPONSES, _USUAL_RESPONSES = 100.0, 200.0
 """As if so many responses had come evenly over the horizon; as if so many of a channel had come as on any other."""
 _ROUNDS: Final = 30

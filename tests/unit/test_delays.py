@@ -136,8 +136,8 @@ def test_the_information_is_the_variance_of_the_score():
 
 def test_knowing_the_delay_tells_more_of_what_a_contact_adds():
     """Information about an effect grows by a third or so, where responses to contacts come after two days of seven."""
-    seen, rates = world(6, 200_000, channels=1)
-    design = np.random.default_rng(6).normal(size=(200_000, 1)).astype(np.float32)
+    seen, rates = world(6, 400_000, channels=1)
+    design = np.random.default_rng(6).normal(size=(400_000, 1)).astype(np.float32)
     timed, plain = (
         contacts_of(seen, rates.base, design, 1, delays).sums(np.log(0.03), np.zeros(1)).information[1, 1]
         for delays in (rates.delays(seen, 1), untimed(1))
