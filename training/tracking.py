@@ -158,15 +158,16 @@ def rollback_version(registry: str | None, objective: str, change: Change) -> st
     name = registered_name(objective)
     with _client(registry, must_exist=True) as (client, uri):
         current = _champion_version(client, name)
-        # A promotion that failed after it was noted may have left the champion itself among those before.
+        # A change that failed halfway may have left the champion itself among those before.
         before = [each for each in _previous(client, name) if each != current]
         if current is None or not before:
             raise RefusedError(f"{uri}: '{name}' had no champion before {current or 'any'}; nothing to go back to")
         back = before[-1]
         with _champion_moves(client, name, back):
-            client.set_registered_model_tag(name, _PREVIOUS, json.dumps(before[:-1]))
             client.set_model_version_tag(name, str(current), "channelwise.left", change.reason)
             _remember(client, name, change, f"rolled back to version {back} in place of {current}")
+        # Last, since what came before must not be forgotten where going back fails.
+        client.set_registered_model_tag(name, _PREVIOUS, json.dumps(before[:-1]))
         return f"{name} version {back} is the champion again, in place of {current}"
 
 

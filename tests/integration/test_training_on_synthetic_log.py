@@ -270,6 +270,7 @@ def test_champion_challenger_promotion_and_rollback(trained, tmp_path):
         promote_version(f"sqlite:///{tmp_path}/none.db", 1, "sell", ON)
     _shows_what_happened(registry, first.run_id, result)
     _a_promotion_that_fails_leaves_the_champion(registry, tmp_path / "reg")
+    _going_back_that_fails_leaves_the_champion_and_can_be_repeated(registry, tmp_path / "reg")
 
 
 def _a_promotion_that_fails_leaves_the_champion(registry, folder):
@@ -284,6 +285,18 @@ def _a_promotion_that_fails_leaves_the_champion(registry, folder):
         assert pointer.read_bytes() == before
         with pytest.raises(RefusedError, match="had no champion before 1"):
             rollback_version(registry, "sell", BACK)
+
+
+def _going_back_that_fails_leaves_the_champion_and_can_be_repeated(registry, folder):
+    promote_version(registry, 2, "sell", ON)
+    before = pointer_file(folder, "sell").read_bytes()
+    for failing in ("pointing_to", "_remember"):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(tracking, failing, _full_disk)
+            with pytest.raises(OSError, match="no space"):
+                rollback_version(registry, "sell", BACK)
+        assert pointer_file(folder, "sell").read_bytes() == before
+    assert "version 1 is the champion again, in place of 2" in rollback_version(registry, "sell", BACK)
 
 
 def _full_disk(*_arguments):
