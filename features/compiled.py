@@ -1,5 +1,7 @@
-"""What a kernel compiled by Numba offers to those who call it; compiles nothing."""
+"""What a kernel compiled by Numba offers to those who call it, and what tells its cache apart; compiles nothing."""
 
+import zlib
+from collections.abc import Callable
 from typing import Any, Protocol
 
 
@@ -15,3 +17,9 @@ class Compiled(Protocol):
     @property
     def signatures(self) -> list[Any]:
         """What it is compiled for so far."""
+
+
+def fingerprint_of(*functions: Callable[..., Any]) -> int:
+    """Of functions, Numba's or plain ones, compiled into a kernel, which Numba's cache of the kernel does not watch."""
+    codes = [getattr(each, "py_func", each).__code__ for each in functions]
+    return zlib.crc32(repr([(code.co_code, code.co_consts, code.co_names) for code in codes]).encode())

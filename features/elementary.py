@@ -5,12 +5,13 @@ chooses among several implementations by the processor.
 """
 
 import math
-import zlib
-from typing import Any, Final
+from typing import Final
 
 import numba
 import numpy as np
 import numpy.typing as npt
+
+from features.compiled import fingerprint_of
 
 U: Final = np.uint64
 STEPS: Final = 64
@@ -38,6 +39,14 @@ def reduced(age: float) -> tuple[int, float]:
 
 
 @numba.njit(inline="always")
+def looked_up(steps: int, series: float, table: npt.NDArray[np.float64]) -> float:
+    """The other part of `decay`, of what `reduced` gives."""
+    step = U(steps)
+    value: float = table[step % U(STEPS)] * series * table[U(STEPS) + step // U(STEPS)]
+    return value
+
+
+@numba.njit(inline="always")
 def decay(age: float, table: npt.NDArray[np.float64]) -> float:
     """exp(-age) for an age of 0 or more, 0 for NaN, relative error below 1e-12 up to 700; `table` from `decay_table`.
 
@@ -45,9 +54,7 @@ def decay(age: float, table: npt.NDArray[np.float64]) -> float:
     "Table-driven implementation of the exponential function", ACM TOMS 15, 1989).
     """
     steps, series = reduced(age)
-    step = U(steps)
-    value: float = table[step % U(STEPS)] * series * table[U(STEPS) + step // U(STEPS)]
-    return value
+    return looked_up(steps, series, table)
 
 
 @numba.njit(inline="always")
@@ -103,11 +110,4 @@ def month(day: int) -> int:
     return np.int64(since_march) + (3 if since_march < U(10) else -9)  # type: ignore[return-value]  # numba: one int64
 
 
-def _fingerprint() -> int:
-    """Of the functions above, which Numba's cache of a kernel that they are compiled into does not watch."""
-    functions: list[Any] = [reduced, decay, later_bits, ones, direction, month]
-    codes = [each.py_func.__code__ for each in functions]
-    return zlib.crc32(repr([(code.co_code, code.co_consts) for code in codes]).encode())
-
-
-FINGERPRINT: Final = _fingerprint()
+FINGERPRINT: Final = fingerprint_of(reduced, looked_up, decay, later_bits, ones, direction, month)

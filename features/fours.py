@@ -5,12 +5,13 @@ handful of machine instructions where four of everything would be needed. None c
 only cells with four within the array.
 """
 
-import zlib
 from typing import Any, Final
 
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
+
+from features.compiled import fingerprint_of
 
 FOUR: Final = 4
 INT: Final = ir.VectorType(ir.IntType(32), FOUR)
@@ -133,12 +134,7 @@ copy_four: Any = intrinsic(_copy_four)
 show_four: Any = intrinsic(_show_four)
 
 
-def _fingerprint() -> int:
-    """Of what is above, which Numba's cache of a kernel that it is compiled into does not watch."""
-    writers = (_notes_entered, _adds_to_four_sets, _adds_to_set, _adds_amount, _copies_four, _shows_set)
-    methods = (Call.place, Call.load, Call.add, Call.repeated)
-    codes = [each.__code__ for each in (*writers, *methods)]
-    return zlib.crc32(repr([(code.co_code, code.co_consts, code.co_names) for code in codes]).encode())
-
-
-FINGERPRINT: Final = _fingerprint()
+FINGERPRINT: Final = fingerprint_of(
+    *(_notes_entered, _adds_to_four_sets, _adds_to_set, _adds_amount, _copies_four, _shows_set),
+    *(Call.place, Call.load, Call.add, Call.repeated),
+)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from features import layout as k
 from features.compiled import Compiled
-from features.elementary import STEPS, U, decay, direction, later_bits, month, ones, reduced
+from features.elementary import U, decay, direction, later_bits, looked_up, month, ones, reduced
 from features.fours import add_amount, add_to_four_sets, add_to_set, copy_four, note_entered, show_four
 
 
@@ -304,9 +304,7 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
             for j in range(n_padded):
                 steps[j], series[j] = reduced(ages[j])
             for j in range(n_decays):
-                step = U(steps[j])
-                left = decays[step % U(STEPS)] * series[j] * decays[U(STEPS) + step // U(STEPS)]
-                flat[base + U(emit_decay[U(3) * j])] = np.float32(sums[j] * left)
+                flat[base + U(emit_decay[U(3) * j])] = np.float32(sums[j] * looked_up(steps[j], series[j], decays))
             for j in range(U(0), U(emit_entropy.size), U(3)):
                 total, summed = np.int64(0), 0.0
                 for i in range(U(emit_entropy[j + U(1)]), U(emit_entropy[j + U(2)])):
