@@ -56,13 +56,9 @@ class Delays:
         """
         at = self.bins(delay)
         alone = base * self.alone[at]
-        rate = alone + excess * self._brought(action, at)
+        rate = alone + excess * self.brought[np.maximum(action, 1) - 1, at]
         later = 1.0 - np.cumsum(self.alone)
         return np.asarray(alone / np.maximum(-np.expm1(-rate), 1e-300) + base * later[at])
-
-    def _brought(self, action: Ints, at: Ints) -> Floats:
-        """(n,) the share of what the action adds that falls into the bin."""
-        return np.asarray(self.brought[np.maximum(action, 1) - 1, at])
 
 
 def untimed(channels: int) -> Delays:

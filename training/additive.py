@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from models.artefact import Floats, Ints, Matrix
 from models.boosting import Recipe, boost, guarded, shifted
-from models.delays import Delays, fit_delays, untimed
+from models.delays import Delays, fit_delays
 from models.effect_terms import Reader, Term
 from models.effects import ContactEffects, rate_of
 from models.leaves import GuardedModel
@@ -103,7 +103,7 @@ def fit_effects(
     views: Rows,
     seen: Seen,
     base: Floats,
-    delays: Delays | None = None,
+    delays: Delays,
 ) -> ContactEffects:
     """The effects of contacts beside the rates without them.
 
@@ -113,15 +113,14 @@ def fit_effects(
         views: the columns that the terms read, of n decisions.
         seen: what followed them.
         base: (n,), rates without contact.
-        delays: how soon responses come; where that is not known, delays tell nothing.
+        delays: how soon responses come.
     """
-    known = untimed(len(outbound)) if delays is None else delays
     contacts = []
     for c in range(len(outbound)):
         own = np.flatnonzero(seen.action == 1 + c)
         design, outcome = design_of(terms, views.rows(own)), seen.response[own].astype(np.float64)
-        at = known.bins(seen.delay[own])
-        contacts.append(Contacts(design, outcome, base[own], at, known.alone, known.brought[c]))
+        at = delays.bins(seen.delay[own])
+        contacts.append(Contacts(design, outcome, base[own], at, delays.alone, delays.brought[c]))
     found = fit_random_effects(contacts, layout_of(terms, outbound))
     weights = tuple(tuple(row) for row in found.weights.tolist())
     return ContactEffects(terms=terms, intercept=tuple(found.intercept.tolist()), weights=weights)

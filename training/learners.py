@@ -20,7 +20,7 @@ from contract.params import LearnerName
 from models.artefact import Floats, Ints
 from models.boosting import Recipe, boost, dataset, guarded
 from models.calibration import Unchanged, binary_log_losses, choose_binary, clustered_mean
-from models.delays import Delays
+from models.delays import Delays, untimed
 from models.effect_terms import Term
 from models.leaves import GuardedModel
 from models.response import Learned, Response
@@ -206,7 +206,7 @@ class _Begun:
         sides, seen = (learn, choose), [Seen.of(side.part) for side in (learn, choose)]
         predicted = [self.joint.predict(names, side.part.table, threads) for side in sides]
         rates = [first_rates(each.action, p) for each, p in zip(seen, predicted, strict=True)]
-        effects = fit_effects(terms, outbound, learn.views, seen[0], rates[0].base)
+        effects = fit_effects(terms, outbound, learn.views, seen[0], rates[0].base, untimed(len(outbound)))
         rates = [
             Rates(rate.base, excess_of(effects, side.views, each.action))
             for rate, side, each in zip(rates, sides, seen, strict=True)
@@ -222,14 +222,14 @@ def _beside(study: Study, names: Sequence[LearnerName], begun: _Begun, learn: _S
     contacts = learn.views.rows(np.flatnonzero(learn.part.action > 0))
     plain = effect_terms(study, contacts, interactions=False)
     trees, rounds, delays = begun.base(study, plain, learn, choose)
-    base = base_of(trees.text, learn.part.table, study.params.threads)
+    base, seen = base_of(trees.text, learn.part.table, study.params.threads), Seen.of(learn.part)
     for name in names:
         if name == DOUBLY_ROBUST:
             recipe = begun.found.recipe.model_copy(update={"trees": rounds})
             yield _doubly_robust(study, Binned(begun.found.data, None), learn, plain, recipe)
             continue
         terms = plain if name == ADDITIVE else effect_terms(study, contacts, interactions=True)
-        effects = fit_effects(terms, study.params.outbound, learn.views, Seen.of(learn.part), base, delays)
+        effects = fit_effects(terms, study.params.outbound, learn.views, seen, base, delays)
         yield Fitted(name, trees, rounds, Learned(trees.text, effects, Unchanged()))
 
 
