@@ -137,5 +137,5 @@ def test_decisions_of_a_window_are_those_of_all_and_the_unfinished(shop: Path) -
     inside = every.spine.as_of_us >= until - 28 * US_PER_DAY
     over = part.spine.as_of_us + horizon <= until
     assert 0 < over.sum() < len(part)
-    for name in ("response", "margin_eur", "answer_channel", "own_step_channel"):
+    for name in ("response", "delay", "margin_eur", "answer_channel", "own_step_channel"):
         np.testing.assert_array_equal(getattr(part, name)[over], getattr(every, name)[inside])
