@@ -38,7 +38,8 @@ Durability = Literal["process", "power"]
 BUSY_SECONDS: Final = 10.0
 """How long an append waits for another process's, before it fails."""
 
-CACHE_KIB: Final = 64 * 1024
+CACHE_KIB: Final = 4 * 1024
+"""Small, since SQLite looks through all of it when a page overflows; the system caches the file anyway."""
 CHECKPOINT_PAGES: Final = 4_000
 """Pages in the log before they are written back, in one append: 16 MB, every thousandth append or so."""
 

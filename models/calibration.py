@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 from scipy.optimize import isotonic_regression, minimize
-from scipy.special import expit, log_softmax, softmax
+from scipy.special import expit, log_softmax
 
 from models.artefact import Artefact, Floats, Ints
 
@@ -82,8 +82,7 @@ class Temperature(Artefact):
 
     def apply(self, probability: Floats) -> Floats:
         """Calibrated probabilities (n, k)."""
-        result: Floats = softmax(_log(probability) / self.temperature, axis=1)
-        return result
+        return softmax(_log(probability) / self.temperature)
 
 
 class VectorScaling(Artefact):
@@ -95,8 +94,7 @@ class VectorScaling(Artefact):
 
     def apply(self, probability: Floats) -> Floats:
         """Calibrated probabilities (n, k)."""
-        result: Floats = softmax(_log(probability) * np.array(self.slope) + np.array(self.intercept), axis=1)
-        return result
+        return softmax(_log(probability) * np.array(self.slope) + np.array(self.intercept))
 
 
 class MatrixScaling(Artefact):
@@ -108,14 +106,18 @@ class MatrixScaling(Artefact):
 
     def apply(self, probability: Floats) -> Floats:
         """Calibrated probabilities (n, k)."""
-        score = _log(probability) @ np.array(self.weight).T + np.array(self.intercept)
-        result: Floats = softmax(score, axis=1)
-        return result
+        return softmax(_log(probability) @ np.array(self.weight).T + np.array(self.intercept))
 
 
 BinaryMap = Annotated[Unchanged | Platt | Beta | Isotonic, Field(discriminator="kind")]
 MulticlassMap = Annotated[Unchanged | Temperature | VectorScaling | MatrixScaling, Field(discriminator="kind")]
 _Map = TypeVar("_Map")
+
+
+def softmax(score: Floats) -> Floats:
+    """exp(score) over its sum along the last axis; SciPy's gives the same and takes twice as long for one row."""
+    powers = np.exp(score - score.max(axis=-1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
 
 
 def logit(probability: Floats) -> Floats:
@@ -278,7 +280,7 @@ def _fit_temperature(probability: Floats, label: Ints, weight: Floats) -> Temper
 
     def loss(theta: Floats) -> tuple[float, Floats]:
         inverse = float(theta[0])
-        p = softmax(inverse * x, axis=1)
+        p = softmax(inverse * x)
         value = -share @ log_softmax(inverse * x, axis=1)[np.arange(len(label)), label]
         return float(value), np.array([share @ ((p * x).sum(axis=1) - taken)])
 
@@ -316,7 +318,7 @@ def _fit_linear(probability: Floats, label: Ints, weight: Floats, free: npt.NDAr
     def loss(theta: Floats) -> tuple[float, Floats]:
         matrix, intercept = spread(theta[:-k]), theta[-k:]
         score = x @ matrix.T + intercept
-        residual = (softmax(score, axis=1) - hot) * share[:, None]
+        residual = (softmax(score) - hot) * share[:, None]
         value = -share @ (log_softmax(score, axis=1) * hot).sum(axis=1)
         pull = np.concatenate([theta[:-k] - np.eye(k)[free], intercept])
         gradient = np.concatenate([(residual.T @ x)[free], residual.sum(axis=0)]) + _RIDGE * pull

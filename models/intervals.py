@@ -52,7 +52,7 @@ class History(Artefact):
         """NEWCOMER, SHORT or LONG for each row of (n, p); everybody is SHORT where no column counts events."""
         if not self.columns:
             return np.full(len(matrix), SHORT, dtype=np.int64)
-        events = np.nansum(matrix[:, list(self.columns)].astype(np.float64), axis=1)
+        events = np.fmax(matrix[:, list(self.columns)].astype(np.float64), 0.0).sum(axis=1)
         return np.where(events <= 0, NEWCOMER, np.where(events < self.long_from, SHORT, LONG)).astype(np.int64)
 
 

@@ -99,4 +99,4 @@ def fixed_margin(worth_eur: float) -> Margin:
 
 
 def _known(column: Matrix) -> Floats:
-    return np.maximum(np.nan_to_num(column.astype(np.float64)), 0.0)
+    return np.asarray(np.fmax(column.astype(np.float64), 0.0))

@@ -10,6 +10,7 @@ from scipy.special import expit
 
 from contract.errors import ArtefactError
 from models.artefact import Floats, Matrix
+from models.calibration import softmax
 from models.forest import Forest, UnreadableError
 
 
@@ -71,8 +72,7 @@ def probabilities(raw: Floats) -> Floats:
     if raw.shape[-1] == 1:
         result: Floats = expit(raw)
         return result
-    powers = np.exp(raw - raw.max(axis=-1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
+    return softmax(raw)
 
 
 def shares_of(answer: Floats) -> Floats:
