@@ -3,7 +3,9 @@
 Work is a generator that yields between pieces and returns its result, so that a request of a thousand customers lets
 smaller ones pass. One piece runs, then everything that has arrived meanwhile is looked at: a request beyond the bound
 is refused within one piece's time, however many wait. Small work of one kind that waits at the same time is done at
-once, since most of its cost is paid once however many are asked about.
+once, since most of its cost is paid once however many are asked about. Who asks on several connections asks again soon
+after the answers: where several were answered together, as many are waited for, half as long as those took; a single
+asker never waits.
 """
 
 import asyncio
@@ -44,6 +46,8 @@ Pieces = Generator[None, None, Answer]
 
 Work = Pieces | Joint
 _SMOOTHING: Final = 0.05
+_PATIENCE: Final = 0.5
+"""Share of the time that work done together took, for which as many as there were are waited for."""
 
 
 @dataclass
@@ -71,6 +75,9 @@ class Desk:
     seconds_per_customer: float = 1e-4
     _queue: deque[_Waiting] = field(default_factory=deque)
     _running: "asyncio.Task[None] | None" = None
+    _expected: int = 1
+    _patience_seconds: float = 0.0
+    _enough: "asyncio.Future[None] | None" = None
 
     async def done(self, work: Work, cost: int) -> Answer:
         """The answer of the work once its turn came.
@@ -85,6 +92,8 @@ class Desk:
         item = _Waiting(work, cost, loop.time() + self.timeout_seconds, loop.create_future())
         self._queue.append(item)
         self.waiting += cost
+        if self._enough is not None and len(self._queue) >= self._expected:
+            self._stop_gathering(self._enough)
         if self._running is None or self._running.done():
             self._running = loop.create_task(self._serve())
         try:
@@ -94,6 +103,7 @@ class Desk:
 
     async def _serve(self) -> None:
         while self._queue:
+            await self._gather()
             item = self._queue.popleft()
             if self._worth_doing(item):
                 if isinstance(item.work, Joint):
@@ -101,6 +111,22 @@ class Desk:
                 elif not self._advanced(item, item.work):
                     self._queue.append(item)
             await asyncio.sleep(0)
+
+    async def _gather(self) -> None:
+        """Gives those who were answered together last the time to come again together."""
+        if len(self._queue) >= self._expected or not isinstance(self._queue[0].work, Joint):
+            return
+        loop = asyncio.get_running_loop()
+        self._enough = loop.create_future()
+        giving_up = loop.call_later(self._patience_seconds, self._stop_gathering, self._enough)
+        await self._enough
+        giving_up.cancel()
+        self._enough = None
+
+    @staticmethod
+    def _stop_gathering(enough: "asyncio.Future[None]") -> None:
+        if not enough.done():
+            enough.set_result(None)
 
     def _worth_doing(self, item: _Waiting) -> bool:
         """Whether anybody still waits for it; who waited too long for its begin is told."""
@@ -141,6 +167,7 @@ class Desk:
                 item.result.set_exception(result)
             else:
                 item.result.set_result(result)
+        self._expected, self._patience_seconds = len(items), _PATIENCE * (perf_counter() - begun)
         self._learn(begun, sum(item.cost for item in items))
 
     def _advanced(self, item: _Waiting, work: Pieces) -> bool:

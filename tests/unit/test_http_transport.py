@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+from itertools import count
 
 import msgspec
 import pytest
@@ -174,6 +175,42 @@ def test_small_requests_of_one_kind_are_answered_at_once_and_only_the_wrong_one_
     assert batches == [list(range(16)), [40], [16, 17, 18, 19]]
     assert [getattr(each, "body", None) for each in results[:4]] == [b'{"even":0}', b'{"even":40}', b"{}", None]
     assert isinstance(results[3], ValueError)
+
+
+def batches_of(monkeypatch, times, work_seconds):
+    """How many were answered at a time; one asker for each of `times`, who asks so often, again once answered."""
+    batches = []
+
+    def done(numbers):
+        batches.append(len(numbers))
+        return [answer({}) for _ in numbers]
+
+    async def ask_again(desk, number):
+        for _ in range(times[number]):
+            await desk.done(Joint("a", done, number), 1)
+            for _ in range(number):
+                await asyncio.sleep(0)
+
+    async def play():
+        desk = Desk(most_waiting=500, timeout_seconds=60.0)
+        async with asyncio.timeout(30):
+            await asyncio.gather(*(ask_again(desk, number) for number in range(len(times))))
+
+    monkeypatch.setattr("serving.http.desk.perf_counter", map(work_seconds.__mul__, count()).__next__)
+    asyncio.run(play())
+    return batches
+
+
+def test_those_who_were_answered_together_are_waited_for(monkeypatch):
+    assert batches_of(monkeypatch, [20] * 8, work_seconds=120.0) == [8] * 20
+
+
+def test_a_single_asker_never_waits(monkeypatch):
+    assert batches_of(monkeypatch, [20], work_seconds=120.0) == [1] * 20
+
+
+def test_those_who_do_not_come_again_are_not_waited_for_long(monkeypatch):
+    assert batches_of(monkeypatch, [3] + [1] * 7, work_seconds=1e-3) == [8, 1, 1]
 
 
 def test_what_fails_for_all_is_told_to_all_and_the_desk_goes_on():
