@@ -139,8 +139,9 @@ def _question(world: World, name: str) -> bytes:
 async def _until_killed(
     server: Running, world: World, turn: int, delivered: dict[str, str], decided: dict[str, bytes]
 ) -> None:
-    """Eight connections deliver and decide until the server is gone, at a moment by chance."""
+    """Eight connections deliver and decide until the server is gone, at a moment by chance once both were answered."""
     rng = random.Random(turn)
+    begun = len(delivered), len(decided)
     events, decisions = server.target("/v1/interactions"), server.target("/v1/decisions")
 
     async def deliver(lane: int) -> None:
@@ -160,6 +161,8 @@ async def _until_killed(
                 decided[name] = body
 
     tasks = [asyncio.create_task(deliver(lane)) for lane in range(7)] + [asyncio.create_task(decide())]
+    while len(delivered) == begun[0] or len(decided) == begun[1]:
+        await asyncio.sleep(0.01)
     await asyncio.sleep(rng.uniform(0.2, 1.0))
     os.killpg(server.process.pid, signal.SIGKILL)
     await asyncio.gather(*tasks, return_exceptions=True)

@@ -8,6 +8,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from time import perf_counter
@@ -26,6 +27,9 @@ Receive = Callable[[], Awaitable[Asgi]]
 Send = Callable[[Asgi], Awaitable[None]]
 
 NOWHERE: Final = "(none)"
+
+_READ_AWAY: Final = 16
+"""So many times the largest body is read and dropped of one that is larger."""
 
 
 @dataclass(frozen=True)
@@ -161,7 +165,7 @@ class Application:
         most = self.bounds.body_bytes
         announced = _header(headers, b"content-length")
         if announced.isdecimal() and int(announced) > most:
-            raise _too_large(most)
+            raise await self._too_large(receive)
         try:
             async with asyncio.timeout(self.bounds.body_seconds):
                 event = await receive()
@@ -174,8 +178,19 @@ class Application:
         if event["type"] == "http.disconnect":
             raise HttpError(HTTPStatus.BAD_REQUEST, "the connection ended before the body")
         if len(body) > most:
-            raise _too_large(most)
+            raise await self._too_large(receive) if event.get("more_body") else _too_large(most)
         return bytes(body)
+
+    async def _too_large(self, receive: Receive) -> HttpError:
+        """The refusal, once the rest is read away: who still sends sees a broken connection in place of an answer."""
+        left = _READ_AWAY * self.bounds.body_bytes
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.bounds.body_seconds):
+                event = await receive()
+                while event.get("more_body") and left > 0:
+                    left -= len(event["body"])
+                    event = await receive()
+        return _too_large(self.bounds.body_bytes)
 
     def _write(self, traced: _Traced, status: int, error: Exception | None) -> None:
         """One line of JSON."""

@@ -61,10 +61,11 @@ def shop():
     return Application(ROUTES, keys, Bounds(body_bytes=2_000), Metrics(), log=io.StringIO()), key
 
 
-async def asked(app, method, path, body=b"", key=None, headers=()):
-    """Status, headers and body of one request."""
+async def asked(app, method, path, body=b"", key=None, headers=(), arriving=None):
+    """Status, headers and body of one request; `arriving`: its body in pieces, what was not asked for is left there."""
     sent = []
-    arriving = [{"type": "http.request", "body": body, "more_body": False}]
+    if arriving is None:
+        arriving = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def receive():
         return arriving.pop(0) if arriving else {"type": "http.disconnect"}
@@ -103,6 +104,18 @@ def test_what_is_wrong_is_said_as_a_problem(shop, method, path, body, status, sa
     assert (found, headers[b"content-type"]) == (status, b"application/problem+json")
     assert problem["status"] == status
     assert says in problem["detail"]
+
+
+@pytest.mark.parametrize("announced", [True, False])
+@pytest.mark.parametrize(("pieces", "left"), [(5, 0), (500, 500)])
+def test_a_body_that_is_too_large_is_read_away_before_it_is_refused(shop, announced, pieces, left):
+    app, key = shop
+    arriving = [{"type": "http.request", "body": b" " * 1_000, "more_body": at < pieces - 1} for at in range(pieces)]
+    headers = [(b"content-length", str(1_000 * pieces).encode())] if announced else []
+    status, _, _ = ask(app, "POST", "/v1/sums", key=key, headers=headers, arriving=arriving)
+    assert status == 413
+    # Of one that has no end, sixteen times what would have been taken, and not much more.
+    assert max(0, left - 40) <= len(arriving) <= left - 32 if left else not arriving
 
 
 def test_without_a_key_only_health_is_answered(shop):
