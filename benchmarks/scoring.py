@@ -98,7 +98,7 @@ def rows_for(scorer: Scorer, folder: Path, params: Params) -> Rows:
 def batch_ways(scorer: Scorer, rows: Rows, singles: list[lgb.Booster]) -> list[Way]:
     """The response of all customers for all actions: ours, joint rows, a model a channel, MLflow's pyfunc."""
     n, model = len(rows.shared), scorer.bundle
-    joint = model.boosters[RESPONSE]
+    joint = lgb.Booster(model_str=model.texts[RESPONSE])
     raw = np.asarray(joint.predict(rows.whole, raw_score=True, num_threads=1))
     ours = scorer.joint._response.trees.raw(rows.shared, rows.own)
     exact = float(np.abs(ours.ravel() - raw).max())
@@ -125,7 +125,7 @@ def mlflow_way(model: Bundle, rows: Rows, raw: npt.NDArray[np.float64]) -> Way:
     import mlflow
 
     with tempfile.TemporaryDirectory() as folder:
-        mlflow.lightgbm.save_model(model.boosters[RESPONSE], f"{folder}/model", pip_requirements=[])
+        mlflow.lightgbm.save_model(lgb.Booster(model_str=model.texts[RESPONSE]), f"{folder}/model", pip_requirements=[])
         loaded = mlflow.pyfunc.load_model(f"{folder}/model")
     frame = pd.DataFrame(rows.whole, columns=[f"c{i}" for i in range(rows.whole.shape[1])])
     found = np.asarray(loaded.predict(frame))
@@ -152,10 +152,12 @@ def single_ways(scorer: Scorer, rows: Rows) -> tuple[Way, Way, Way]:
             joint._contact.raw(shared, own)
             joint._engagement.raw(shared)
 
+    boosters = {name: lgb.Booster(model_str=model.texts[name]) for name in names}
+
     def by_boosters() -> None:
         for matrices in theirs:
             for name, matrix in zip(names, matrices, strict=True):
-                model.boosters[name].predict(matrix, raw_score=True, num_threads=1)
+                boosters[name].predict(matrix, raw_score=True, num_threads=1)
 
     def finished() -> None:
         for shared, own in ours:

@@ -15,7 +15,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-import lightgbm as lgb
 import numpy as np
 from pydantic import Field, ValidationError
 
@@ -36,8 +35,6 @@ FORMAT: Final = 3
 MANIFEST: Final = "bundle.json"
 RESPONSE, CONTACT, ENGAGEMENT, JUDGED = "response.txt", "contact.txt", "engagement.txt", "judged.txt"
 PROFILE: Final = "profile.json"
-_UNLOADED: Final = (JUDGED, PROFILE)
-"""Texts that are no model to be kept ready."""
 
 
 class Preference(Artefact):
@@ -101,7 +98,6 @@ class Bundle:
 
     manifest: Manifest
     texts: Mapping[str, str]
-    boosters: Mapping[str, lgb.Booster]
     threads: int = 1
 
     @classmethod
@@ -110,8 +106,7 @@ class Bundle:
         files = {name: _digest(text.encode()) for name, text in sorted(texts.items())}
         unversioned = manifest.model_copy(update={"files": files, "model_version": ""})
         version = f"{manifest.objective_name}-{_digest(_canonical(unversioned))[:12]}"
-        boosters = {name: lgb.Booster(model_str=text) for name, text in texts.items() if name not in _UNLOADED}
-        return cls(unversioned.model_copy(update={"model_version": version}), dict(texts), boosters, threads)
+        return cls(unversioned.model_copy(update={"model_version": version}), dict(texts), threads)
 
     @property
     def model_version(self) -> str:
@@ -225,13 +220,7 @@ def load_bundle(folder: Path, threads: int = 1) -> Bundle:
     needed += [ENGAGEMENT] if manifest.engagement.fixed is None else []
     if missing := [name for name in needed if name not in texts]:
         raise ArtefactError(f"{folder}: bundle.json lists no {', '.join(missing)}; train again")
-    try:
-        boosters = {name: lgb.Booster(model_str=text) for name, text in texts.items() if name not in _UNLOADED}
-    except lgb.basic.LightGBMError as error:
-        raise ArtefactError(
-            f"{folder}: LightGBM {lgb.__version__} cannot read a model: {error}; train again"
-        ) from error
-    return Bundle(manifest, texts, boosters, threads)
+    return Bundle(manifest, texts, threads)
 
 
 def _read_manifest(path: Path) -> Manifest:

@@ -9,13 +9,15 @@ what changing the value would do.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import lightgbm as lgb
 import numpy as np
 
 from models.artefact import Floats, Ints, Matrix
 from models.effects import BoundEffects
+
+if TYPE_CHECKING:
+    import lightgbm as lgb
 
 _NOTHING: Final = 1e-9
 
@@ -37,7 +39,7 @@ class Explanation:
         return np.argsort(-np.abs(self.contribution), axis=1, kind="stable")[:, :most]
 
 
-def explain(booster: lgb.Booster, matrix: Matrix, threads: int = 1) -> Explanation:
+def explain(booster: "lgb.Booster", matrix: Matrix, threads: int = 1) -> Explanation:
     """The contributions of every column to each row's raw score.
 
     Args:

@@ -7,8 +7,8 @@ the rate without contact, and the effects what the action adds to it or to its p
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
-import lightgbm as lgb
 import numpy as np
 
 from models.artefact import Floats, Ints, Matrix
@@ -17,6 +17,9 @@ from models.effects import BoundEffects, ContactEffects
 from models.explanation import Explanation, explain, with_effects
 from models.tables import places_of
 from models.trees import Trees, probabilities
+
+if TYPE_CHECKING:
+    import lightgbm as lgb
 
 ACTION = "action"
 
@@ -89,5 +92,7 @@ class Response:
         return self.learned.effects.over({name: place for name, place in self.places.items() if place >= 0})
 
     @cached_property
-    def _booster(self) -> lgb.Booster:
+    def _booster(self) -> "lgb.Booster":
+        import lightgbm as lgb
+
         return lgb.Booster(model_str=self.learned.text)

@@ -5,13 +5,11 @@ Where rows come from a matrix or are computed on demand makes no difference to a
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
-import lightgbm as lgb
 import numpy as np
 import numpy.typing as npt
 
-from contract.errors import UsageError
 from models.artefact import Ints, Matrix
 
 BLOCK_ROWS = 16_384
@@ -80,40 +78,3 @@ def mapped(table: Rows, function: Callable[[Matrix], npt.NDArray[_Cell]]) -> npt
     """A function of rows over all rows: (n, …) of what it gives for each block, one after another."""
     parts = [function(block) for block in table.blocks()]
     return np.concatenate(parts) if parts else function(np.zeros((0, len(table.names)), np.float32))
-
-
-class Batches(lgb.Sequence):
-    """The rows as LightGBM asks for them to fill a Dataset that has a reference: once, in ascending slices."""
-
-    batch_size = BLOCK_ROWS
-
-    def __init__(self, table: Rows) -> None:
-        self._length = len(table.customer)
-        self._blocks = table.blocks()
-        self._rest = np.zeros((0, len(table.names)), np.float32)
-        self._given = 0
-
-    def __len__(self) -> int:
-        return self._length
-
-    def __getitem__(self, index: Any) -> Matrix:
-        """The next rows.
-
-        Raises:
-            UsageError: they are not the next ones.
-        """
-        if not isinstance(index, slice) or index.start != self._given:
-            raise UsageError(
-                f"training rows: LightGBM asked for {index}, expected a slice from row {self._given} on; rows are "
-                "computed once and in order, which needs a Dataset with reference="
-            )
-        out = np.empty((index.stop - index.start, self._rest.shape[1]), np.float32)
-        filled = 0
-        while filled < len(out):
-            if len(self._rest) == 0:
-                self._rest = next(self._blocks)
-            taken = min(len(self._rest), len(out) - filled)
-            out[filled : filled + taken] = self._rest[:taken]
-            self._rest, filled = self._rest[taken:], filled + taken
-        self._given = index.stop
-        return out

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
-import lightgbm as lgb
 import numpy as np
 from scipy.special import expit
 
@@ -12,6 +12,9 @@ from contract.errors import ArtefactError
 from models.artefact import Floats, Matrix
 from models.calibration import softmax
 from models.forest import Forest, UnreadableError
+
+if TYPE_CHECKING:
+    import lightgbm as lgb
 
 
 @dataclass(frozen=True)
@@ -31,8 +34,15 @@ class Trees:
         """The trees of a binary, multiclass or Poisson model.
 
         Raises:
-            ArtefactError: it was trained for another objective, or reads another number of columns.
+            ArtefactError: it is no model, was trained for another objective, or reads another number of columns.
         """
+        try:
+            return cls._read(text, tuple(places))
+        except (ValueError, LookupError) as error:
+            raise ArtefactError(f"model: is no text that LightGBM writes ({error!r}); train again") from error
+
+    @classmethod
+    def _read(cls, text: str, places: tuple[int, ...]) -> "Trees":
         facts = dict(line.split("=", 1) for line in text[: text.index("\n\n")].splitlines() if "=" in line)
         objective = facts.get("objective", "")
         if objective not in ("binary sigmoid:1", "poisson") and not objective.startswith("multiclass "):
@@ -42,9 +52,9 @@ class Trees:
                 f"model: reads {int(facts['max_feature_idx']) + 1} columns, the bundle names {len(places)}; train again"
             )
         try:
-            return cls(text, tuple(places), Forest.parsed(text, places))
+            return cls(text, places, Forest.parsed(text, places))
         except UnreadableError as reason:
-            return cls(text, tuple(places), None, str(reason))
+            return cls(text, places, None, str(reason))
 
     def raw(self, shared: Matrix, own: Matrix | None = None, *, threads: int = 1) -> Floats:
         """(n, actions, classes) raw scores; the arguments are those of `Forest.raw`."""
@@ -63,7 +73,10 @@ class Trees:
         return raw.reshape(len(shared), actions, -1)
 
     @cached_property
-    def _booster(self) -> lgb.Booster:
+    def _booster(self) -> "lgb.Booster":
+        # Two seconds of imports that scoring does without.
+        import lightgbm as lgb
+
         return lgb.Booster(model_str=self.text)
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
+import lightgbm as lgb
 import numpy as np
 import pytest
 
@@ -87,7 +88,7 @@ def test_ten_customers_stand_behind_every_leaf_of_every_head(trained):
     for name, (rows, columns) in taught.items():
         spine = spine_rows(decisions.spine, rows)
         matrix = np.ascontiguousarray(log.select(bundle.names).matrix(spine)[:, list(columns)])
-        booster = bundle.boosters[name]
+        booster = lgb.Booster(model_str=bundle.texts[name])
         counts = customers_per_leaf(booster, Table(matrix, [], [], spine.customer), 1)
         leaves = [tree["num_leaves"] for tree in booster.dump_model()["tree_info"]]
         assert sum(leaves) > len(leaves)

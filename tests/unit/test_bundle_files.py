@@ -185,6 +185,22 @@ def _rewrite(folder, key, value):
     (folder / MANIFEST).write_text(json.dumps(_edited(tree, key, value)))
 
 
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        lambda text: "",
+        lambda text: "no model",
+        lambda text: text[: len(text) // 3],
+        lambda text: text.replace("leaf_value=", "value="),
+        lambda text: text.replace("threshold=", "threshold=x"),
+    ],
+)
+def test_a_text_that_is_no_model_is_named_before_it_predicts(bundle, rows, damaged):
+    texts = {**bundle.texts, RESPONSE: damaged(bundle.texts[RESPONSE])}
+    with pytest.raises(ArtefactError, match="is no text that LightGBM writes"):
+        Bundle.assembled(bundle.manifest, texts).predict_response(rows)
+
+
 def test_a_bundle_that_is_no_folder_is_named(tmp_path):
     with pytest.raises(ArtefactError, match="give the folder of a trained bundle"):
         load_bundle(tmp_path / "nowhere")

@@ -8,9 +8,9 @@ import pytest
 
 from contract.errors import UsageError
 from models import boosting
-from models.boosting import Recipe, boost, dataset, guarded, predicted, sampled_rows
+from models.boosting import Batches, Recipe, boost, dataset, guarded, predicted, sampled_rows
 from models.leaves import customers_per_leaf
-from models.tables import BLOCK_ROWS, Batches, Table, mapped
+from models.tables import BLOCK_ROWS, Table, mapped
 
 RECIPE = Recipe(trees=15, leaves=15, rows_per_leaf=20)
 
