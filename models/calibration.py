@@ -1,27 +1,20 @@
-"""Makes probabilities mean what they say, by whichever map wins on held-out data; never reads the training rows.
+"""Maps that make probabilities mean what they say, as data; `models.calibration_fit` learns and chooses them.
 
 Binary: none, Platt (1999) scaling of the logit, beta calibration (Kull, Silva Filho & Flach, 2017), isotonic regression
-(Zadrozny & Elkan, 2002). Multiclass: none, temperature, vector and matrix scaling (Guo et al., 2017). A map is chosen
-by log loss cross-fitted over customers, and only if it gains more than one standard error (clustered by customer) over
-none: on average none is hard to beat.
+(Zadrozny & Elkan, 2002). Multiclass: none, temperature, vector and matrix scaling (Guo et al., 2017).
 """
 
-from collections.abc import Callable
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
-from scipy.optimize import isotonic_regression, minimize
-from scipy.special import expit, log_softmax
+from scipy.special import expit
 
-from models.artefact import Artefact, Floats, Ints
+from models.artefact import Artefact, Floats
 
-_FLOOR = 1e-6
-_FOLDS = 5
-_ISOTONIC_BINS = 200
-_ISOTONIC_MIN_ROWS = 50
-_RIDGE = 1e-3
+FLOOR: Final = 1e-6
+"""Nothing is said to be more certain than this."""
 
 
 class Unchanged(Artefact):
@@ -57,7 +50,7 @@ class Beta(Artefact):
 
     def apply(self, probability: Floats) -> Floats:
         """Calibrated probabilities, shape as given."""
-        p = np.clip(probability, _FLOOR, 1 - _FLOOR)
+        p = np.clip(probability, FLOOR, 1 - FLOOR)
         result: Floats = expit(self.a * np.log(p) - self.b * np.log1p(-p) + self.c)
         return result
 
@@ -82,7 +75,7 @@ class Temperature(Artefact):
 
     def apply(self, probability: Floats) -> Floats:
         """Calibrated probabilities (n, k)."""
-        return softmax(_log(probability) / self.temperature)
+        return softmax(logs(probability) / self.temperature)
 
 
 class VectorScaling(Artefact):
@@ -94,7 +87,7 @@ class VectorScaling(Artefact):
 
     def apply(self, probability: Floats) -> Floats:
         """Calibrated probabilities (n, k)."""
-        return softmax(_log(probability) * np.array(self.slope) + np.array(self.intercept))
+        return softmax(logs(probability) * np.array(self.slope) + np.array(self.intercept))
 
 
 class MatrixScaling(Artefact):
@@ -106,12 +99,11 @@ class MatrixScaling(Artefact):
 
     def apply(self, probability: Floats) -> Floats:
         """Calibrated probabilities (n, k)."""
-        return softmax(_log(probability) @ np.array(self.weight).T + np.array(self.intercept))
+        return softmax(logs(probability) @ np.array(self.weight).T + np.array(self.intercept))
 
 
 BinaryMap = Annotated[Unchanged | Platt | Beta | Isotonic, Field(discriminator="kind")]
 MulticlassMap = Annotated[Unchanged | Temperature | VectorScaling | MatrixScaling, Field(discriminator="kind")]
-_Map = TypeVar("_Map")
 
 
 def softmax(score: Floats) -> Floats:
@@ -122,208 +114,18 @@ def softmax(score: Floats) -> Floats:
 
 def logit(probability: Floats) -> Floats:
     """log(p / (1 − p)), with p kept 1e-6 away from 0 and 1."""
-    p = np.clip(probability, _FLOOR, 1 - _FLOOR)
+    p = np.clip(probability, FLOOR, 1 - FLOOR)
     result: Floats = np.log(p) - np.log1p(-p)
     return result
 
 
 def binary_log_losses(probability: Floats, outcome: npt.NDArray[np.generic]) -> Floats:
     """−log of the probability given to what happened, nats, per row; probabilities are kept 1e-6 from 0 and 1."""
-    p = np.clip(probability, _FLOOR, 1 - _FLOOR)
+    p = np.clip(probability, FLOOR, 1 - FLOOR)
     return -np.where(outcome.astype(bool), np.log(p), np.log1p(-p))
 
 
-def choose_binary(probability: Floats, outcome: npt.NDArray[np.generic], customer: Ints) -> BinaryMap:
-    """The binary map that wins on these held-out rows, or none.
-
-    Args:
-        probability: (n,), in [0, 1].
-        outcome: (n,), 0 or 1.
-        customer: (n,), numbers; rows of one customer stay in one fold.
-    """
-    fits: list[Callable[[Ints], BinaryMap]] = [
-        lambda rows: _fit_platt(probability[rows], outcome[rows]),
-        lambda rows: _fit_beta(probability[rows], outcome[rows]),
-        lambda rows: _fit_isotonic(probability[rows], outcome[rows]),
-    ]
-    none = binary_log_losses(probability, outcome)
-    weight = np.ones(len(probability))
-    return _chosen(
-        fits,
-        lambda m, rows: binary_log_losses(m.apply(probability[rows]), outcome[rows]),
-        none,
-        weight,
-        customer,
-    )
-
-
-def choose_multiclass(probability: Floats, label: Ints, weight: Floats, customer: Ints) -> MulticlassMap:
-    """The multiclass map that wins on these held-out rows, or none.
-
-    Args:
-        probability: (n, k), rows sum to one.
-        label: (n,), class numbers.
-        weight: (n,), at least 0.
-        customer: (n,), numbers; rows of one customer stay in one fold.
-    """
-
-    def losses(rows_probability: Floats, rows: Ints) -> Floats:
-        return -_log(rows_probability)[np.arange(len(rows)), label[rows]]
-
-    fits: list[Callable[[Ints], MulticlassMap]] = [
-        lambda rows: _fit_temperature(probability[rows], label[rows], weight[rows]),
-        lambda rows: _fit_vector(probability[rows], label[rows], weight[rows]),
-        lambda rows: _fit_matrix(probability[rows], label[rows], weight[rows]),
-    ]
-    none = losses(probability, np.arange(len(label)))
-    return _chosen(fits, lambda m, rows: losses(m.apply(probability[rows]), rows), none, weight, customer)
-
-
-def _chosen(
-    fits: list[Callable[[Ints], _Map]],
-    losses: Callable[[_Map, Ints], Floats],
-    none: Floats,
-    weight: Floats,
-    customer: Ints,
-) -> _Map | Unchanged:
-    """The map with the lowest cross-fitted loss among those that beat none by more than one standard error."""
-    _, dense = np.unique(customer, return_inverse=True)
-    if len(none) == 0 or dense.max() < _FOLDS:
-        return Unchanged()
-    fold = dense % _FOLDS
-    best: _Map | Unchanged = Unchanged()
-    best_gain = 0.0
-    for fit in fits:
-        gain = np.empty(len(none))
-        for each in range(_FOLDS):
-            inside, outside = np.flatnonzero(fold == each), np.flatnonzero(fold != each)
-            gain[inside] = none[inside] - losses(fit(outside), inside)
-        mean, error = clustered_mean(gain, weight, dense)
-        if mean > max(best_gain, error):
-            best, best_gain = fit(np.arange(len(none))), mean
-    return best
-
-
-def clustered_mean(value: Floats, weight: Floats, cluster: Ints) -> tuple[float, float]:
-    """Weighted mean and its standard error when rows of a cluster (0-based, dense) depend on each other.
-
-    The linearised (sandwich) variance of a ratio: Σ_g (Σ_{i∈g} w_i (v_i − mean))² / (Σ w)².
-    """
-    total = float(weight.sum())
-    if total <= 0:
-        return 0.0, float("inf")
-    mean = float(weight @ value) / total
-    sums = np.bincount(cluster, weights=weight * (value - mean))
-    return mean, float(np.sqrt(sums @ sums)) / total
-
-
-def _fit_platt(probability: Floats, outcome: npt.NDArray[np.generic]) -> Platt:
-    """Logistic regression on the logit, with Platt's smoothed targets and a slope kept positive."""
-    x, y = logit(probability), outcome.astype(np.float64)
-    positives = y.sum()
-    target = np.where(y > 0, (positives + 1) / (positives + 2), 1 / (len(y) - positives + 2))
-
-    def loss(theta: Floats) -> tuple[float, Floats]:
-        score = theta[0] * x + theta[1]
-        residual = expit(score) - target
-        value = np.mean(np.logaddexp(0, score) - target * score)
-        return float(value), np.array([np.mean(residual * x), np.mean(residual)])
-
-    found = minimize(loss, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B", bounds=[(1e-3, None), (None, None)])
-    return Platt(slope=float(found.x[0]), intercept=float(found.x[1]))
-
-
-def _fit_beta(probability: Floats, outcome: npt.NDArray[np.generic]) -> Beta:
-    """Logistic regression on log p and −log(1 − p), both slopes kept positive and drawn slightly to 1."""
-    p = np.clip(probability, _FLOOR, 1 - _FLOOR)
-    x, y = np.column_stack([np.log(p), -np.log1p(-p), np.ones(len(p))]), outcome.astype(np.float64)
-    centre, pull = np.array([1.0, 1.0, 0.0]), np.array([_RIDGE, _RIDGE, 0.0])
-
-    def loss(theta: Floats) -> tuple[float, Floats]:
-        score = x @ theta
-        apart = theta - centre
-        value = np.mean(np.logaddexp(0, score) - y * score) + pull @ apart**2 / 2
-        return float(value), x.T @ (expit(score) - y) / len(y) + pull * apart
-
-    bounds = [(0.0, None), (0.0, None), (None, None)]
-    found = minimize(loss, centre, jac=True, method="L-BFGS-B", bounds=bounds)
-    a, b, c = (float(each) for each in found.x)
-    return Beta(a=a, b=b, c=c)
-
-
-def _fit_isotonic(probability: Floats, outcome: npt.NDArray[np.generic]) -> Isotonic | Unchanged:
-    """Isotonic regression on bins of equal count, so that no knot stands for a single customer."""
-    order = np.argsort(probability, kind="stable")
-    bins = min(_ISOTONIC_BINS, len(order) // _ISOTONIC_MIN_ROWS)
-    if bins < 2:
-        return Unchanged()
-    parts = np.array_split(order, bins)
-    count = np.array([len(part) for part in parts], dtype=np.float64)
-    score = np.array([probability[part].mean() for part in parts])
-    rate = np.array([(outcome[part].sum() + 0.5) / (len(part) + 1.0) for part in parts])
-    fitted = isotonic_regression(rate, weights=count)
-    blocks = fitted.blocks
-    x = np.add.reduceat(score * count, blocks[:-1]) / np.add.reduceat(count, blocks[:-1])
-    y = fitted.x[blocks[:-1]]
-    return Isotonic(score=tuple(x.tolist()), probability=tuple(np.clip(y, _FLOOR, 1 - _FLOOR).tolist()))
-
-
-def _log(probability: Floats) -> Floats:
-    result: Floats = np.log(np.clip(probability, _FLOOR, 1.0))
+def logs(probability: Floats) -> Floats:
+    """Log p, with p at least 1e-6."""
+    result: Floats = np.log(np.clip(probability, FLOOR, 1.0))
     return result
-
-
-def _fit_temperature(probability: Floats, label: Ints, weight: Floats) -> Temperature:
-    x = _log(probability)
-    share = weight / weight.sum()
-    taken = x[np.arange(len(label)), label]
-
-    def loss(theta: Floats) -> tuple[float, Floats]:
-        inverse = float(theta[0])
-        p = softmax(inverse * x)
-        value = -share @ log_softmax(inverse * x, axis=1)[np.arange(len(label)), label]
-        return float(value), np.array([share @ ((p * x).sum(axis=1) - taken)])
-
-    found = minimize(loss, np.array([1.0]), jac=True, method="L-BFGS-B", bounds=[(0.05, 20.0)])
-    return Temperature(temperature=1 / float(found.x[0]))
-
-
-def _fit_vector(probability: Floats, label: Ints, weight: Floats) -> VectorScaling:
-    """Vector scaling with a slight pull towards slope 1 and intercept 0, which keeps rare classes finite."""
-    k = probability.shape[1]
-    matrix, intercept = _fit_linear(probability, label, weight, np.eye(k, dtype=bool))
-    return VectorScaling(slope=tuple(np.diag(matrix).tolist()), intercept=tuple(intercept.tolist()))
-
-
-def _fit_matrix(probability: Floats, label: Ints, weight: Floats) -> MatrixScaling:
-    """Matrix scaling, drawn to the identity as vector scaling is (off-diagonal regularisation, Kull et al., 2019)."""
-    k = probability.shape[1]
-    matrix, intercept = _fit_linear(probability, label, weight, np.ones((k, k), dtype=bool))
-    return MatrixScaling(weight=tuple(map(tuple, matrix.tolist())), intercept=tuple(intercept.tolist()))
-
-
-def _fit_linear(probability: Floats, label: Ints, weight: Floats, free: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:
-    """Multinomial regression of the label on log p: (k, k) weights, only those of `free`, and (k,) intercepts."""
-    x = _log(probability)
-    k = x.shape[1]
-    share = weight / weight.sum()
-    hot = np.zeros_like(x)
-    hot[np.arange(len(label)), label] = 1
-
-    def spread(theta: Floats) -> Floats:
-        matrix = np.zeros((k, k))
-        matrix[free] = theta
-        return matrix
-
-    def loss(theta: Floats) -> tuple[float, Floats]:
-        matrix, intercept = spread(theta[:-k]), theta[-k:]
-        score = x @ matrix.T + intercept
-        residual = (softmax(score) - hot) * share[:, None]
-        value = -share @ (log_softmax(score, axis=1) * hot).sum(axis=1)
-        pull = np.concatenate([theta[:-k] - np.eye(k)[free], intercept])
-        gradient = np.concatenate([(residual.T @ x)[free], residual.sum(axis=0)]) + _RIDGE * pull
-        return float(value + _RIDGE * (pull @ pull) / 2), gradient
-
-    start = np.concatenate([np.eye(k)[free], np.zeros(k)])
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 60})
-    return spread(found.x[:-k]), found.x[-k:]

@@ -13,7 +13,8 @@ import numpy as np
 
 from models.artefact import Floats, Ints
 from models.boosting import Recipe, boost, dataset, guarded, predicted, watched_dataset
-from models.calibration import MulticlassMap, Unchanged, choose_multiclass
+from models.calibration import MulticlassMap, Unchanged
+from models.calibration_fit import choose_multiclass
 from models.tables import Rows
 
 _WEIGHT_CAP = 50.0

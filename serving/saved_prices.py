@@ -4,16 +4,18 @@ import json
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from contract.errors import DataError
 from contract.params import Params
-from serving.choosing import Certified
 from serving.limit_table import LimitRow, LimitTable
 from serving.roles import Randomness
 from serving.sets import Floats
+
+if TYPE_CHECKING:
+    from serving.choosing import Certified
 
 FORMAT = 1
 
@@ -46,7 +48,7 @@ class SavedPrices:
     params_digest: str
 
     @classmethod
-    def of(cls, limits: LimitTable, chosen: Certified, randomness: Randomness, params: Params) -> "SavedPrices":
+    def of(cls, limits: LimitTable, chosen: "Certified", randomness: Randomness, params: Params) -> "SavedPrices":
         """Those of a certified plan within `limits`."""
         each = zip(limits.rows, chosen.prices.each, strict=True)
         k = len(limits.channels)

@@ -10,7 +10,7 @@ from contract.kinds import Role
 from models.answers import Sends, fit_answers, refit_answers
 from models.artefact import Floats, Ints
 from models.boosting import Recipe, predicted
-from models.calibration import choose_multiclass
+from models.calibration_fit import choose_multiclass
 from models.intervals import History
 from models.margin import Margin, fixed_margin
 from models.margin_fit import fit_margin

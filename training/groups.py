@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from features.demographic import Column
 from models.artefact import Floats, Ints
-from models.calibration import binary_log_losses, clustered_mean
+from models.calibration import binary_log_losses
+from models.calibration_fit import clustered_mean
 from training.promotion import Growth
 from training.reliability import LEAST_CUSTOMERS, Reliability, least_rows, reliability
 

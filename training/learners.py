@@ -19,7 +19,8 @@ import numpy as np
 from contract.params import LearnerName
 from models.artefact import Floats, Ints
 from models.boosting import Recipe, boost, dataset, guarded
-from models.calibration import Unchanged, binary_log_losses, choose_binary, clustered_mean
+from models.calibration import Unchanged, binary_log_losses
+from models.calibration_fit import choose_binary, clustered_mean
 from models.delays import Delays, untimed
 from models.effect_terms import Term
 from models.leaves import GuardedModel

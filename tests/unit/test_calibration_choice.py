@@ -15,11 +15,9 @@ from models.calibration import (
     Unchanged,
     VectorScaling,
     binary_log_losses,
-    choose_binary,
-    choose_multiclass,
-    clustered_mean,
     logit,
 )
+from models.calibration_fit import choose_binary, choose_multiclass, clustered_mean
 
 
 def _binary(seed: int, distort, rows: int = 6000):
