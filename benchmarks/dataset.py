@@ -27,7 +27,7 @@ from features.matrix import ACTION, CAMPAIGN_CATEGORY, FeatureSet
 from features.timeline import Timeline
 from models.boosting import dataset
 from models.tables import Table
-from training.rows import ComputedTable, FeatureRows, spine_rows
+from training.rows import ComputedTable, FeatureRows
 
 ROUTES = ("matrix", "blocks")
 ROWS_PER_CUSTOMER = 4.9
@@ -83,7 +83,7 @@ def measured(folder: Path, n_rows: int, threads: int) -> dict[str, Figures]:
     work = prepared(folder, int(n_rows / ROWS_PER_CUSTOMER) + 1, load_params())
     size = min(n_rows, len(work.spine))
     kept = folder / "work.pickle"
-    kept.write_bytes(pickle.dumps((work.timeline, spine_rows(rows_of(work.spine, 0, size), np.arange(size)))))
+    kept.write_bytes(pickle.dumps((work.timeline, rows_of(work.spine, 0, size).rows(np.arange(size)))))
     found = {}
     for route in ROUTES:
         words = [sys.executable, "-m", "benchmarks.dataset", "--route", route, "--work", str(kept)]

@@ -65,3 +65,7 @@ class Spine:
 
     def __len__(self) -> int:
         return len(self.customer)
+
+    def rows(self, rows: npt.NDArray[np.integer]) -> "Spine":
+        """The given rows, by number; they must ascend."""
+        return Spine(self.customer[rows], self.as_of_us[rows], self.action[rows], self.category[rows])

@@ -1,7 +1,7 @@
 """Rows to describe: the decisions of the past with what followed them, or customers and actions now; no features."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import duckdb
@@ -53,6 +53,34 @@ class Decisions:
 
     def __len__(self) -> int:
         return len(self.spine)
+
+    def within(self, window: Window) -> "Decisions":
+        """Those made in the window, as `decision_spine` gives them for it alone; what was left out stays as it is."""
+        as_of_us = self.spine.as_of_us
+        rows = np.flatnonzero((as_of_us >= window.since_us) & (as_of_us < window.until_us))
+        campaign = self.campaign[rows]
+        used = np.unique(campaign[campaign != NO_CAMPAIGN])
+        number = np.full(len(self.campaign_ids) + 1, NO_CAMPAIGN, np.int32)  # the last is that of no campaign
+        number[used] = np.arange(len(used))
+        return Decisions(
+            spine=self.spine.rows(rows),
+            propensity=self.propensity[rows],
+            campaign=number[campaign],
+            response=self.response[rows],
+            delay=self.delay[rows],
+            margin_eur=self.margin_eur[rows],
+            answer_channel=self.answer_channel[rows],
+            own_step_channel=self.own_step_channel[rows],
+            campaign_ids=tuple(self.campaign_ids[at] for at in used),
+            left_out=self.left_out,
+            opens=self.opens,
+        )
+
+    def over(self, last_us: int) -> "Decisions":
+        """Those made at `last_us` at the latest; the horizon of the others, which are left out, is not over."""
+        found = self.within(Window(int(np.iinfo(np.int64).min), last_us + 1))
+        late = self.left_out[NOT_OVER] + len(self) - len(found)
+        return replace(found, left_out={**self.left_out, NOT_OVER: late})
 
 
 @bounded("decisions")

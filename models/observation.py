@@ -3,7 +3,7 @@
 Training sees the periods before it, monitoring those after it, both by this.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,10 +13,10 @@ import numpy.typing as npt
 from contract.params import Params
 from features.activity import Activity, Periods, activity
 from features.engines import Source, Window
-from features.events import NO_ACTION, Spine
+from features.events import NO_ACTION
 from features.labels import horizon_us
 from features.matrix import FeatureSet
-from features.spine import Decisions, decision_spine
+from features.spine import Decisions
 from features.timeline import Timeline
 from models.artefact import Floats, Ints, Matrix
 from models.bundle import Bundle
@@ -61,18 +61,21 @@ class Sample:
 
 @dataclass(frozen=True)
 class Observer:
-    """A history, the model whose inputs and scores are of interest, and how many decisions of a period are seen."""
+    """A history, the model whose inputs and scores are of interest, and how many decisions of a period are seen.
+
+    decided: the decisions of a window, whether or not their horizon is over.
+    """
 
     source: Source
     timeline: Timeline
     bundle: Bundle
     params: Params
     rows: int
+    decided: Callable[[Window], Decisions]
 
     def sample(self, periods: Periods) -> Sample:
         """Decisions of the periods with columns and scores, drawn by the seed where there are more than `rows`."""
-        only = Window(periods.since_us, periods.until_us)
-        decisions = decision_spine(self.source, self.timeline, self.params, only=only)
+        decisions = self.decided(Window(periods.since_us, periods.until_us))
         period = periods.of(decisions.spine.as_of_us)
         rng = np.random.default_rng(self.params.seed)
         drawn = [_drawn(np.flatnonzero(period == each), self.rows, rng) for each in range(periods.count)]
@@ -85,8 +88,7 @@ class Observer:
         """(n, p) what the model reads of the given decisions, which ascend."""
         features = FeatureSet.from_json(self.bundle.manifest.features)
         customers = features.demographic.table(self.source, self.timeline)
-        spine = decisions.spine
-        part = Spine(spine.customer[rows], spine.as_of_us[rows], spine.action[rows], spine.category[rows])
+        part = decisions.spine.rows(rows)
         return features.matrix(self.timeline, part, customers, threads=self.params.threads)
 
     def binnings(self, sample: Sample) -> tuple[Binning, ...]:

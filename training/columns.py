@@ -14,7 +14,7 @@ from features.grammar import Count, Sum
 from features.matrix import ACTION, CAMPAIGN_CATEGORY
 from features.selection import Selection, telling_columns
 from models.artefact import Ints
-from training.rows import ComputedTable, RowSource, spine_rows
+from training.rows import ComputedTable, RowSource
 from training.splits import sample_customers
 from training.study import Study
 
@@ -59,5 +59,5 @@ def select_columns(study: Study, learn: Ints) -> Selection:
 def _told(source: RowSource, study: Study, rows: Ints, always: Collection[str]) -> Selection:
     candidate, codes = set(source.candidate), set(source.categorical)
     groups = {name: (name in candidate, name in codes) for name in source.names}
-    table = ComputedTable(source, spine_rows(study.decisions.spine, np.asarray(rows)))
+    table = ComputedTable(source, study.decisions.spine.rows(np.asarray(rows)))
     return telling_columns(source.names, table.blocks(), always=always, groups=groups)

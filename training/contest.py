@@ -13,7 +13,7 @@ from training.groups import GroupRows, group_growth
 from training.insight import group_columns
 from training.judging import Alternatives, Expectation, alternatives, judge_lead
 from training.promotion import CHALLENGER, CHAMPION, Contest, Verdict, later_verdict
-from training.rows import ComputedTable, RowSource, spine_rows
+from training.rows import ComputedTable, RowSource
 from training.study import Part, Study
 
 
@@ -54,7 +54,7 @@ def champion_verdict(trained: Trained, champion: Champion) -> Verdict:
 def _contest(trained: Trained, champion: Champion) -> Contest:
     study, part, judged = trained.study, trained.part, trained.judged
     rows = np.flatnonzero(_unseen(study, part.rows, champion))
-    spine = spine_rows(study.decisions.spine, part.rows[rows])
+    spine = study.decisions.spine.rows(part.rows[rows])
     theirs = mapped(ComputedTable(champion.source, spine), champion.bundle.judged_response)
     predictors = {CHALLENGER: judged.predictors[CHALLENGER][rows], CHAMPION: theirs}
     shared = Judged(judged.action[rows], judged.outcome[rows], predictors)

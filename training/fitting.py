@@ -20,7 +20,7 @@ from models.trees import shares_of
 from training.columns import events_read, purchases_read
 from training.effect_views import people_terms
 from training.learners import Contender, Fitted, fit_learners, refit_learner
-from training.rows import ComputedTable, spine_rows, with_each_action
+from training.rows import ComputedTable, with_each_action
 from training.search import Task, Tried, search_recipe
 from training.splits import sample_customers
 from training.study import Part, Study
@@ -144,7 +144,7 @@ def contact_shares(study: Study, fitted: FittedPreference, rows: Ints) -> Floats
     if fitted.text is None:
         return np.tile(np.array(fitted.fixed), (len(rows), 1))
     n_actions = len(study.actions)
-    spine = with_each_action(spine_rows(study.decisions.spine, rows), n_actions)
+    spine = with_each_action(study.decisions.spine.rows(rows), n_actions)
     answer = predicted(fitted.text, ComputedTable(study.source, spine), study.params.threads).reshape(-1, n_actions)
     return fitted.calibration.apply(shares_of(answer[:, [1 + c for c in fitted.classes]]))
 

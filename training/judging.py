@@ -17,7 +17,7 @@ from training.fitting import CONTACT, Models, contact_shares, head_channels, lab
 from training.logistic import Logistic
 from training.policy_value import LoggedRewards, PolicyValue, policy_values
 from training.promotion import BASE_RATES, CHALLENGER, CHAMPION
-from training.rows import RowSource, spine_rows, with_each_action
+from training.rows import RowSource, with_each_action
 from training.splits import sample_customers
 from training.study import Part, Study
 from training.uplift_curves import UpliftCurve, UpliftLog, uplift_curves
@@ -124,7 +124,7 @@ class Expectation:
 def weigh_alternatives(study: Study, models: Models, rows: Ints) -> Alternatives:
     """What the model expects of every action, at a sample of the decisions `rows`: whole customers."""
     kept = sample_customers(rows[study.usable[rows]], study.decisions.spine.customer, study.hashes, _POLICY_ROWS)
-    is_open = open_channels(study.params, study.source, spine_rows(study.decisions.spine, kept))
+    is_open = open_channels(study.params, study.source, study.decisions.spine.rows(kept))
     names, threads = study.source.names, study.params.threads
     model, margin = models.response.over(names), models.margin.over(places_of(names))
     ours = Expectation(study.source, lambda block: model.probability(block, threads=threads)[:, 0], margin.expected)
@@ -138,7 +138,7 @@ def alternatives(study: Study, model: Expectation, rows: Ints, is_open: npt.NDAr
     step = max(1, _BLOCK_ROWS // n_actions)
     for start in range(0, len(rows), step):
         block = rows[start : start + step]
-        matrix = model.source.matrix(with_each_action(spine_rows(study.decisions.spine, block), n_actions))
+        matrix = model.source.matrix(with_each_action(study.decisions.spine.rows(block), n_actions))
         response[start : start + step] = model.response(matrix).reshape(-1, n_actions)
         margin[start : start + step] = model.margin_eur(matrix[::n_actions])
     return Alternatives(rows, response, margin, is_open)
@@ -146,7 +146,7 @@ def alternatives(study: Study, model: Expectation, rows: Ints, is_open: npt.NDAr
 
 def judge_uplift(study: Study, found: Alternatives, evidence: tuple[Evidence, ...]) -> tuple[UpliftCurve, ...]:
     """What contact on each channel truly added, by what the model expected, on the same decisions."""
-    spine = spine_rows(study.decisions.spine, found.rows)
+    spine = study.decisions.spine.rows(found.rows)
     log = UpliftLog(
         action=spine.action.astype(np.int64),
         customer=spine.customer,
@@ -166,7 +166,7 @@ def judge_policies(study: Study, found: Alternatives, evidence: tuple[Evidence, 
     customer; there are no limits here.
     """
     best, expected = _choice(study, found, evidence)
-    spine = spine_rows(study.decisions.spine, found.rows)
+    spine = study.decisions.spine.rows(found.rows)
     policies = {PLAN: best, **fixed_policies(study.params, found.is_open)}
     policies |= history_policies(study.params, study.source, spine, found.is_open)
     return policy_values(_rewards(study, found.rows), policies, expected, study.params.planning.interval)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from models.artefact import Floats, Ints, Matrix
 from models.calibration import binary_log_losses
 from training.evaluation import area_under_curve
-from training.rows import ComputedTable, spine_rows
+from training.rows import ComputedTable
 from training.splits import sample_customers
 from training.study import Study
 
@@ -57,7 +57,7 @@ def find_leaks(study: Study, rows: Ints) -> tuple[Leak, ...]:
     half = np.unique(decisions.spine.customer[kept], return_inverse=True)[1] % 2
     if min((outcome[half == each].sum() for each in (0, 1)), default=0) < study.params.training.min_customers_per_leaf:
         return ()
-    matrix = ComputedTable(study.source, spine_rows(decisions.spine, kept)).matrix
+    matrix = ComputedTable(study.source, decisions.spine.rows(kept)).matrix
     found = [_alone(name, _binned(matrix, at), outcome, half) for at, name in enumerate(study.source.names)]
     limits = study.params.training
     leaks = [each for each in found if each.auc >= limits.leak_auc and each.gain_share >= limits.leak_gain_share]

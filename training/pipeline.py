@@ -15,6 +15,7 @@ import numpy as np
 from contract.params import Params
 from contract.progress import Progress, silent
 from features.engines import Source
+from features.labels import horizon_us
 from features.matrix import FeatureSet, learn_features
 from features.spine import Decisions, decision_spine
 from features.timeline import Timeline
@@ -81,9 +82,9 @@ def train(
         DataError: too few decisions or responses.
     """
     progress("decisions", 0, 1)
-    decisions = decision_spine(intake, timeline, params)
-    every = np.arange(len(decisions))
-    require_decisions(decisions, every, params, "in all")
+    made = decision_spine(intake, timeline, params, only=timeline.window)
+    decisions = made.over(timeline.window.until_us - horizon_us(params))
+    require_decisions(decisions, np.arange(len(decisions)), params, "in all")
     hashes = customer_hashes(timeline.customer_ids, params.seed)
     split = split_decisions(decisions.spine.as_of_us, decisions.spine.customer, hashes, params)
     # Nothing that judges may have taught the base rates inside the features either.
@@ -110,7 +111,7 @@ def train(
     )
     del decisions
     progress("profile", 0, 1)
-    bundle = with_profile(result.bundle, intake, timeline, params)
+    bundle = with_profile(result.bundle, intake, timeline, params, made)
     progress("profile", 1, 1)
     return replace(result, bundle=bundle, report=replace(result.report, model_version=bundle.model_version))
 

@@ -9,7 +9,7 @@ from contract.report import CheckReport
 from features.activity import Periods
 from features.engines import Source, Window
 from features.events import US_PER_DAY
-from features.spine import decision_spine
+from features.spine import Decisions
 from features.timeline import Timeline
 from models.artefact import Floats
 from models.bundle import Bundle
@@ -23,8 +23,18 @@ _MOST_JUDGED = 50_000
 _LEAST_ROWS = 10
 
 
-def learn_profile(source: Source, timeline: Timeline, bundle: Bundle, params: Params) -> Profile | None:
-    """The profile of the periods that end with the timeline; None where fewer than four are told by the history."""
+def learn_profile(
+    source: Source, timeline: Timeline, bundle: Bundle, params: Params, decisions: Decisions
+) -> Profile | None:
+    """The profile of the periods that end with the timeline; None where fewer than four are told by the history.
+
+    Args:
+        source: the accepted rows.
+        timeline: built from them.
+        bundle: what was trained.
+        params: parameters.
+        decisions: all of the timeline, whether or not their horizon is over.
+    """
     monitor = params.monitor
     until = timeline.window.until_us
     since = max(_first_us(source), timeline.window.since_us)
@@ -32,7 +42,7 @@ def learn_profile(source: Source, timeline: Timeline, bundle: Bundle, params: Pa
     if count < LEAST_PERIODS:
         return None
     periods = Periods(until, monitor.period_days, count)
-    observer = Observer(source, timeline, bundle, params, monitor.rows)
+    observer = Observer(source, timeline, bundle, params, monitor.rows, decisions.within)
     sample = observer.sample(periods)
     if len(np.unique(sample.period)) < count:
         return None
@@ -57,8 +67,7 @@ def _first_us(source: Source) -> int:
 def _strata(observer: Observer, cuts: Floats) -> tuple[Stratum, ...]:
     """Losses of the judged model on decisions that it never saw, by action and the served model's score."""
     window = observer.bundle.manifest.window
-    only = Window(window.judged_from_us, window.end_us)
-    decisions = decision_spine(observer.source, observer.timeline, observer.params, only=only)
+    decisions = observer.decided(Window(window.judged_from_us, window.end_us))
     rng = np.random.default_rng(observer.params.seed)
     rows = np.arange(len(decisions))
     if len(rows) > _MOST_JUDGED:
@@ -85,7 +94,7 @@ def _set_aside(source: Source) -> dict[str, float]:
     return report.set_aside if isinstance(report, CheckReport) else {}
 
 
-def with_profile(bundle: Bundle, source: Source, timeline: Timeline, params: Params) -> Bundle:
-    """The bundle with its profile, or as it is where the history is too short for one."""
-    profile = learn_profile(source, timeline, replace(bundle, threads=params.threads), params)
+def with_profile(bundle: Bundle, source: Source, timeline: Timeline, params: Params, decisions: Decisions) -> Bundle:
+    """The bundle with its profile, or as it is where the history is too short; the arguments are `learn_profile`'s."""
+    profile = learn_profile(source, timeline, replace(bundle, threads=params.threads), params, decisions)
     return bundle if profile is None else bundle.with_profile(profile.model_dump_json())

@@ -6,7 +6,7 @@ from models.artefact import Floats, Ints
 from models.evidence import Evidence, Log, judge_evidence
 from models.propensity import estimate_propensities
 from training.learners import DOUBLY_ROBUST
-from training.rows import ComputedTable, counted_propensity, spine_rows
+from training.rows import ComputedTable, counted_propensity
 from training.splits import sample_customers
 from training.study import Study
 
@@ -46,7 +46,7 @@ def _estimated(study: Study) -> Floats:
     if DOUBLY_ROBUST in study.profile.learners:
         rows = np.union1d(rows, np.union1d(study.rows_of(every), study.rows_of(study.split.learn)))
     keep = study.columns(candidate=False)
-    whole = ComputedTable(study.source, spine_rows(spine, rows))
+    whole = ComputedTable(study.source, spine.rows(rows))
     result = np.full((len(decisions), len(study.actions)), np.nan)
     result[rows] = estimate_propensities(
         whole.columns(keep),

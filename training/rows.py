@@ -155,16 +155,11 @@ class ComputedTable:
 
     def rows(self, keep: Ints) -> "ComputedTable":
         """The given rows, which must ascend."""
-        return ComputedTable(self.source, spine_rows(self.spine, keep))
+        return ComputedTable(self.source, self.spine.rows(keep))
 
     def columns(self, keep: Sequence[int]) -> "ComputedTable":
         """The given columns, which must ascend, of all rows."""
         return ComputedTable(self.source.select([self.names[i] for i in keep]), self.spine)
-
-
-def spine_rows(spine: Spine, rows: Ints) -> Spine:
-    """The given rows of a spine; they must ascend."""
-    return Spine(spine.customer[rows], spine.as_of_us[rows], spine.action[rows], spine.category[rows])
 
 
 def with_each_action(spine: Spine, n_actions: int) -> Spine:

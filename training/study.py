@@ -11,7 +11,7 @@ from contract.params import Params, Profile
 from features.spine import Decisions
 from models.artefact import Floats, Ints
 from models.tables import Rows
-from training.rows import ComputedTable, RowSource, spine_rows
+from training.rows import ComputedTable, RowSource
 from training.splits import CROSSES, Split, sample_customers
 
 LEAST_DECISIONS = 500
@@ -65,7 +65,7 @@ class Study:
     def part(self, rows: Ints, share: int = 1) -> "Part":
         """`rows_of`, with their columns."""
         kept = self.rows_of(rows, share)
-        return Part(kept, ComputedTable(self.source, spine_rows(self.decisions.spine, kept)), self.decisions)
+        return Part(kept, ComputedTable(self.source, self.decisions.spine.rows(kept)), self.decisions)
 
     def judging_part(self, rows: Ints) -> "Part":
         """`part` with fewer rows, for those that choose or judge."""

@@ -35,7 +35,7 @@ from simulation.config import RetailerConfig
 from simulation.retailer import write_retailer
 from simulation.truth import Truth, read_truth
 from training.pipeline import ProfileName
-from training.rows import FeatureRows, spine_rows
+from training.rows import FeatureRows
 from training.splits import customer_hashes as sampling_hashes
 from training.splits import sample_customers
 from training.study import usable_rows
@@ -137,7 +137,7 @@ class RetailWorld:
         """Those decisions with plain columns; made once."""
         if profile not in self.learned_from:
             rows = self.learning_decisions(profile)
-            self.learned_from[profile] = self._plain(spine_rows(self.decisions.spine, rows), rows)
+            self.learned_from[profile] = self._plain(self.decisions.spine.rows(rows), rows)
         return self.learned_from[profile]
 
     @cached_property

@@ -13,7 +13,9 @@ from contract.intake import open_data
 from contract.params import Params
 from contract.progress import Progress
 from contract.report import CheckReport
+from features.engines import Window
 from features.matrix import FeatureSet
+from features.spine import Decisions, decision_spine
 from models.bundle import Bundle
 from models.observation import Observer
 from serving.watching.findings import Monitoring
@@ -60,7 +62,11 @@ def run_monitor(
     intake = open_data(request.data, params, as_of=request.as_of, quarantine=request.quarantine, now=now)
     codebook = FeatureSet.from_json(bundle.manifest.features).codebook
     with timeline_of(intake, params, progress, codebook) as timeline:
-        observer = Observer(intake, timeline, bundle, params, params.monitor.rows)
+
+        def decided(window: Window) -> Decisions:
+            return decision_spine(intake, timeline, params, only=window)
+
+        observer = Observer(intake, timeline, bundle, params, params.monitor.rows, decided)
         found = monitor(observer, params, Beside(plans, intake.report.set_aside), progress)
     with atomic_group([request.json, request.out]) as (json_file, page_file):
         json_file.write_text(found.as_json(), encoding="utf-8")

@@ -16,7 +16,8 @@ from contract.loading import load_params
 from contract.progress import silent
 from features.engines import Window
 from features.events import US_PER_DAY
-from features.spine import decision_spine
+from features.labels import horizon_us
+from features.spine import Decisions, decision_spine
 from models.bundle import PROFILE, Bundle, load_bundle
 from models.profile import read_profile
 from serving.watching.findings import read_monitoring
@@ -139,3 +140,26 @@ def test_decisions_of_a_window_are_those_of_all_and_the_unfinished(shop: Path) -
     assert 0 < over.sum() < len(part)
     for name in ("response", "delay", "margin_eur", "answer_channel", "own_step_channel"):
         np.testing.assert_array_equal(getattr(part, name)[over], getattr(every, name)[inside])
+
+
+def same_decisions(found: Decisions, expected: Decisions) -> None:
+    assert found.campaign_ids == expected.campaign_ids
+    for name in ("propensity", "campaign", "response", "delay", "margin_eur", "answer_channel", "own_step_channel"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name), strict=True)
+    for name in ("customer", "as_of_us", "action", "category"):
+        np.testing.assert_array_equal(getattr(found.spine, name), getattr(expected.spine, name), strict=True)
+
+
+def test_all_decisions_hold_those_of_a_window_and_those_whose_horizon_is_over(shop: Path) -> None:
+    params = load_params()
+    intake = open_data(shop / "shop", params, as_of=TRAINED, quarantine=None)
+    with timeline_of(intake, params, silent, None) as timeline:
+        until = timeline.window.until_us
+        month = Window(until - 28 * US_PER_DAY, until)
+        made = decision_spine(intake, timeline, params, only=timeline.window)
+        part, over = decision_spine(intake, timeline, params, only=month), decision_spine(intake, timeline, params)
+    assert len(part) < len(over) < len(made)
+    same_decisions(made.within(month), part)
+    found = made.over(until - horizon_us(params))
+    same_decisions(found, over)
+    assert (found.left_out, found.opens) == (over.left_out, over.opens)

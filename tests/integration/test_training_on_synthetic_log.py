@@ -27,7 +27,6 @@ from training.groups import Groups
 from training.judging import Alternatives, judge_lead
 from training.pipeline import train_bundle
 from training.provenance import TableUsed
-from training.rows import spine_rows
 from training.splits import customer_hashes, split_decisions
 from training.tracking import HISTORY, Change, champion_bundle, promote_version, rollback_version, track
 
@@ -86,7 +85,7 @@ def test_ten_customers_stand_behind_every_leaf_of_every_head(trained):
         ENGAGEMENT: (np.flatnonzero(np.isin(decisions.own_step_channel, stepped)), manifest.engagement.columns),
     }
     for name, (rows, columns) in taught.items():
-        spine = spine_rows(decisions.spine, rows)
+        spine = decisions.spine.rows(rows)
         matrix = np.ascontiguousarray(log.select(bundle.names).matrix(spine)[:, list(columns)])
         booster = lgb.Booster(model_str=bundle.texts[name])
         counts = customers_per_leaf(booster, Table(matrix, [], [], spine.customer), 1)
