@@ -17,8 +17,14 @@ AS_OF = "2026-11-01T00:00:00Z"
 DAY_BEFORE = "2026-10-31T00:00:00Z"
 SMALL_TRAINING = [
     word
-    for each in ("max_decisions=6000", "trees=20", "refit=false")
-    for word in ("--set", f"training.profiles.quick.{each}")
+    for each in (
+        "training.profiles.quick.max_decisions=6000",
+        "training.profiles.quick.trees=20",
+        "training.profiles.quick.refit=false",
+        "monitor.periods=4",
+        "monitor.rows=500",
+    )
+    for word in ("--set", each)
 ]
 
 
