@@ -21,13 +21,12 @@ from contract.files import storage_errors
 from contract.params import Params
 from models.bundle import Bundle, load_bundle
 from models.champion import pointer_file, pointing_to
-from training.card import card_text
-from training.card_page import card_page
-from training.pipeline import TrainingResult
-from training.provenance import TableUsed
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+    from training.pipeline import TrainingResult
+    from training.provenance import TableUsed
 
 FOLDER: Final = ".channelwise"
 EXPERIMENT: Final = "channelwise"
@@ -71,12 +70,12 @@ class Change:
 
 
 def track(
-    result: TrainingResult,
+    result: "TrainingResult",
     folder: Path,
     params: Params,
     profile: str,
     registry: str | None,
-    tables: Sequence[TableUsed] = (),
+    tables: Sequence["TableUsed"] = (),
 ) -> Tracked:
     """Logs a training whose bundle lies in `folder`, registers it, and moves the alias that its verdict names.
 
@@ -233,9 +232,13 @@ def _aliased(client: "MlflowClient", name: str, alias: str) -> int | None:
 
 
 def _log(
-    client: "MlflowClient", run_id: str, result: TrainingResult, folder: Path, params: Params, profile: str
+    client: "MlflowClient", run_id: str, result: "TrainingResult", folder: Path, params: Params, profile: str
 ) -> None:
     from mlflow.entities import Metric, Param, RunTag
+
+    # Who only asks for the champion waits for no plotting library.
+    from training.card import card_text
+    from training.card_page import card_page
 
     report = result.report
     flat = {**_flat("", params.model_dump(mode="json")), "profile": profile}
@@ -259,7 +262,7 @@ def _log(
     client.log_dict(run_id, report.as_json(), "report.json")
 
 
-def _log_tables(client: "MlflowClient", run_id: str, tables: Sequence[TableUsed]) -> None:
+def _log_tables(client: "MlflowClient", run_id: str, tables: Sequence["TableUsed"]) -> None:
     from mlflow.entities import Dataset, DatasetInput
 
     if tables:
@@ -293,7 +296,7 @@ def _flat(prefix: str, tree: Any) -> dict[str, str]:
     return {prefix: json.dumps(tree)}
 
 
-def _register(client: "MlflowClient", run_id: str, objective: str, result: TrainingResult) -> int:
+def _register(client: "MlflowClient", run_id: str, objective: str, result: "TrainingResult") -> int:
     from mlflow.exceptions import MlflowException
 
     name = registered_name(objective)

@@ -21,11 +21,11 @@ SMALL_TRAINING = [
         "training.profiles.quick.max_decisions=6000",
         "training.profiles.quick.trees=20",
         "training.profiles.quick.refit=false",
-        "monitor.periods=4",
-        "monitor.rows=500",
     )
     for word in ("--set", each)
 ]
+SMALL_PROFILE = ["--set", "monitor.periods=4", "--set", "monitor.rows=500"]
+"""For monitoring, where nobody monitors."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Workplace:
     def train(self) -> list[object]:
         """Words of `train`."""
         words: list[object] = ["train", "--data", self.data, "--as-of", AS_OF, "--registry", self.registry]
-        return [*words, "--profile", "quick", *SMALL_TRAINING]
+        return [*words, "--profile", "quick", *SMALL_TRAINING, *SMALL_PROFILE]
 
     def score(self, out: Path, as_of: str = AS_OF) -> list[object]:
         """Words of `score`."""

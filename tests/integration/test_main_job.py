@@ -14,6 +14,7 @@ from serving.eligibility import Eligibility
 from simulation.config import RetailerConfig
 from simulation.retailer import write_retailer
 from tests.adapters.command_line import run_command
+from tests.adapters.workplace import SMALL_PROFILE
 from training.tracking import champion_bundle
 
 PARAMS = load_params()
@@ -26,7 +27,7 @@ PLAN_COLUMNS = """
 customer_id channel expected_value cost propensity role reason campaign_id as_of model_version
 """
 STRANGER = "nobody-knows-me"
-ONE = ("--set", "threads=1")
+ONE = ("--set", "threads=1", *SMALL_PROFILE)
 """LightGBM's threads wait for each other busily, which is slow where other work shares the cores."""
 
 
