@@ -67,11 +67,12 @@ class _Bucket:
 
 @dataclass
 class _Traced:
-    """What the log and the metrics say of a request."""
+    """What the log and the metrics say of a request; heard: whether its body was asked for."""
 
     begun: float
     route: str = NOWHERE
     owner: str = ""
+    heard: bool = False
 
 
 @dataclass
@@ -99,6 +100,8 @@ class Application:
             found = await self._answered(scope, receive, traced)
         except Exception as error:
             found = problem_of(error)
+            if not traced.heard:
+                await self._read_away(receive, self.bounds.body_bytes)
             if found.status >= HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, HttpError):
                 self._write(traced, found.status, error)
         seconds = perf_counter() - traced.begun
@@ -120,6 +123,7 @@ class Application:
         traced.owner = owner
         message = None
         if decoder is not None:
+            traced.heard = True
             message = _decoded(decoder, await self._body(scope["headers"], receive))
         if self.closing:
             raise busy(1.0)
@@ -182,15 +186,22 @@ class Application:
         return bytes(body)
 
     async def _too_large(self, receive: Receive) -> HttpError:
-        """The refusal, once the rest is read away: who still sends sees a broken connection in place of an answer."""
-        left = _READ_AWAY * self.bounds.body_bytes
+        """The refusal, once the rest is read away."""
+        await self._read_away(receive, _READ_AWAY * self.bounds.body_bytes)
+        return _too_large(self.bounds.body_bytes)
+
+    async def _read_away(self, receive: Receive, most: int) -> None:
+        """Takes what still comes of a body, about `most` bytes of it, and drops it.
+
+        Who is answered while still sending may find the connection closed in place of the answer, or of the next one.
+        """
+        left = most
         with suppress(TimeoutError):
             async with asyncio.timeout(self.bounds.body_seconds):
                 event = await receive()
                 while event.get("more_body") and left > 0:
                     left -= len(event["body"])
                     event = await receive()
-        return _too_large(self.bounds.body_bytes)
 
     def _write(self, traced: _Traced, status: int, error: Exception | None) -> None:
         """One line of JSON."""

@@ -118,6 +118,15 @@ def test_a_body_that_is_too_large_is_read_away_before_it_is_refused(shop, announ
     assert max(0, left - 40) <= len(arriving) <= left - 32 if left else not arriving
 
 
+@pytest.mark.parametrize(("method", "path"), [("POST", "/v1/sums"), ("POST", "/v1/nowhere"), ("PUT", "/v1/sums")])
+def test_who_is_not_let_in_is_answered_once_the_body_is_read_away(shop, method, path):
+    app, _ = shop
+    arriving = [{"type": "http.request", "body": b"{}", "more_body": at < 2} for at in range(3)]
+    status, _, _ = ask(app, method, path, arriving=arriving)
+    assert 401 <= status <= 405
+    assert not arriving
+
+
 def test_without_a_key_only_health_is_answered(shop):
     app, key = shop
     assert ask(app, "GET", "/health")[0] == 200
