@@ -7,7 +7,6 @@ the rate without contact, and the effects what the action adds to it or to its p
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,9 +16,6 @@ from models.effects import BoundEffects, ContactEffects
 from models.explanation import Explanation, explain, with_effects
 from models.tables import places_of
 from models.trees import Trees, probabilities
-
-if TYPE_CHECKING:
-    import lightgbm as lgb
 
 ACTION = "action"
 
@@ -67,7 +63,7 @@ class Response:
 
     def explain(self, rows: Matrix, threads: int = 1) -> Explanation:
         """What each column adds to the score of whole rows (n, p), before calibration; places are those of rows."""
-        found = explain(self._booster, rows, threads)
+        found = explain(self.trees.booster, rows, threads)
         if self._effects is None:
             return found
         return with_effects(found, self._effects, rows, self._actions(rows, None)[:, 0], self.columns)
@@ -90,9 +86,3 @@ class Response:
         if self.learned.effects is None:
             return None
         return self.learned.effects.over({name: place for name, place in self.places.items() if place >= 0})
-
-    @cached_property
-    def _booster(self) -> "lgb.Booster":
-        import lightgbm as lgb
-
-        return lgb.Booster(model_str=self.learned.text)

@@ -62,22 +62,30 @@ class Trees:
             return self.forest.raw(shared, own, threads=threads)
         actions = 1 if own is None or len(shared) == 0 else len(own) // len(shared)
         if len(shared) == 0:
-            return np.empty((0, actions, self._booster.num_model_per_iteration()))
+            return np.empty((0, actions, self.booster.num_model_per_iteration()))
         rows = np.empty((len(shared) * actions, len(self.places)), np.float32)
         for column, place in enumerate(self.places):
             if place >= 0:
                 rows[:, column] = np.repeat(shared[:, place], actions)
             elif own is not None:
                 rows[:, column] = own[:, ~place]
-        raw = np.asarray(self._booster.predict(rows, raw_score=True, num_threads=threads), dtype=np.float64)
+        raw = np.asarray(self.booster.predict(rows, raw_score=True, num_threads=threads), dtype=np.float64)
         return raw.reshape(len(shared), actions, -1)
 
     @cached_property
-    def _booster(self) -> "lgb.Booster":
+    def booster(self) -> "lgb.Booster":
+        """LightGBM's own model of the text.
+
+        Raises:
+            ArtefactError: LightGBM cannot read it.
+        """
         # Two seconds of imports that scoring does without.
         import lightgbm as lgb
 
-        return lgb.Booster(model_str=self.text)
+        try:
+            return lgb.Booster(model_str=self.text)
+        except lgb.basic.LightGBMError as error:
+            raise ArtefactError(f"model: LightGBM {lgb.__version__} cannot read it: {error}; train again") from error
 
 
 def probabilities(raw: Floats) -> Floats:
