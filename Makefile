@@ -42,7 +42,7 @@ demo: env ## Run the whole job on real bank customers and on a simulated retaile
 	@$(BIN)/channelwise demo retailer
 
 test: env ## Run the tests, in two processes
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	@OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 check: env ## Lint, formatting, strict types, one-way imports
 	@echo "check: ruff" && $(BIN)/ruff check .

@@ -69,15 +69,16 @@ class Contacts:
     brought: Floats = field(default_factory=lambda: np.ones(1))
 
     def sums(self, intercept: float, weights: Floats) -> Sums:
-        """Score and expected information of the events."""
+        """Score and expected information of the events; products over rows in single precision, block by block."""
         size = 1 + len(weights)
+        at = np.concatenate([[intercept], weights]).astype(np.float32)
         score, information = np.zeros(size), np.zeros((size, size))
         for start in range(0, len(self.outcome), _BLOCK):
             rows = slice(start, start + _BLOCK)
             design = _with_ones(self.design[rows], np.float32)
-            extra = np.exp(np.clip(intercept + design[:, 1:] @ weights, _LOWEST, _HIGHEST))
+            extra = np.exp(np.clip((design @ at).astype(np.float64), _LOWEST, _HIGHEST))
             slope, curvature = self._bins(rows, extra)
-            score += design.T @ (slope * extra)
+            score += (slope * extra).astype(np.float32) @ design
             information += (design * (extra * extra * curvature).astype(np.float32)[:, None]).T @ design
         return Sums(score, information)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from contract.params import Params
 from contract.progress import Progress, silent
@@ -81,39 +82,41 @@ def train(
     Raises:
         DataError: too few decisions or responses.
     """
-    progress("decisions", 0, 1)
-    made = decision_spine(intake, timeline, params, only=timeline.window)
-    decisions = made.over(timeline.window.until_us - horizon_us(params))
-    require_decisions(decisions, np.arange(len(decisions)), params, "in all")
-    hashes = customer_hashes(timeline.customer_ids, params.seed)
-    split = split_decisions(decisions.spine.as_of_us, decisions.spine.customer, hashes, params)
-    # Nothing that judges may have taught the base rates inside the features either.
-    features = learn_features(intake, timeline, params, until_us=split.judged_from_us)
-    progress("decisions", 1, 1)
+    # LightGBM and the sweep are told how many threads to take; what multiplies matrices would take every core.
+    with threadpool_limits(limits=params.threads, user_api="blas"):
+        progress("decisions", 0, 1)
+        made = decision_spine(intake, timeline, params, only=timeline.window)
+        decisions = made.over(timeline.window.until_us - horizon_us(params))
+        require_decisions(decisions, np.arange(len(decisions)), params, "in all")
+        hashes = customer_hashes(timeline.customer_ids, params.seed)
+        split = split_decisions(decisions.spine.as_of_us, decisions.spine.customer, hashes, params)
+        # Nothing that judges may have taught the base rates inside the features either.
+        features = learn_features(intake, timeline, params, until_us=split.judged_from_us)
+        progress("decisions", 1, 1)
 
-    def rows_of(each: FeatureSet) -> FeatureRows:
-        return FeatureRows(each, timeline, each.demographic.table(intake, timeline), params.threads)
+        def rows_of(each: FeatureSet) -> FeatureRows:
+            return FeatureRows(each, timeline, each.demographic.table(intake, timeline), params.threads)
 
-    rival = None
-    if champion is not None:
-        rival = Champion(champion, rows_of(FeatureSet.from_json(champion.manifest.features)))
-    result = train_bundle(
-        decisions,
-        rows_of(features),
-        split,
-        hashes,
-        params,
-        profile,
-        champion=rival,
-        fingerprint=timeline.fingerprint,
-        storage=storage,
-        progress=progress,
-    )
-    del decisions
-    progress("profile", 0, 1)
-    bundle = with_profile(result.bundle, intake, timeline, params, made)
-    progress("profile", 1, 1)
-    return replace(result, bundle=bundle, report=replace(result.report, model_version=bundle.model_version))
+        rival = None
+        if champion is not None:
+            rival = Champion(champion, rows_of(FeatureSet.from_json(champion.manifest.features)))
+        result = train_bundle(
+            decisions,
+            rows_of(features),
+            split,
+            hashes,
+            params,
+            profile,
+            champion=rival,
+            fingerprint=timeline.fingerprint,
+            storage=storage,
+            progress=progress,
+        )
+        del decisions
+        progress("profile", 0, 1)
+        bundle = with_profile(result.bundle, intake, timeline, params, made)
+        progress("profile", 1, 1)
+        return replace(result, bundle=bundle, report=replace(result.report, model_version=bundle.model_version))
 
 
 def train_bundle(

@@ -21,6 +21,7 @@ SMALL_TRAINING = [
         "training.profiles.quick.max_decisions=6000",
         "training.profiles.quick.trees=20",
         "training.profiles.quick.refit=false",
+        "threads=1",
     )
     for word in ("--set", each)
 ]
