@@ -139,11 +139,15 @@ class Standing:
 def over_open_channels(preference: Floats, open_channels: npt.NDArray[np.bool_]) -> Floats:
     """`preference` (n, k) renormalised over each customer's open channels; over all where none is open.
 
-    The question is which of the channels open to the customer would bring the next answer, so a closed one has 0.
+    The question is which of the channels open to the customer would bring the next answer, so a closed one has 0. Open
+    ones on which no answer was ever seen are alike.
     """
-    kept = np.where(open_channels | ~open_channels.any(axis=1, keepdims=True), preference, 0.0)
+    asked = open_channels | ~open_channels.any(axis=1, keepdims=True)
+    kept = np.where(asked, preference, 0.0)
     total = kept.sum(axis=1, keepdims=True)
-    even = np.full_like(kept, 1 / kept.shape[1])
+    if (total > 0).all():
+        return np.asarray(kept / total)
+    even = asked / asked.sum(axis=1, keepdims=True)
     return np.asarray(np.divide(kept, total, out=even, where=total > 0))
 
 
@@ -151,7 +155,7 @@ def ranks(preference: Floats) -> npt.NDArray[np.int32]:
     """Rank of each channel per customer, 1 the most preferred; ties in channel order. Shape as given."""
     order = np.argsort(-preference, axis=1, kind="stable")
     result = np.empty(preference.shape, dtype=np.int32)
-    np.put_along_axis(result, order, np.arange(1, preference.shape[1] + 1, dtype=np.int32)[None, :], axis=1)
+    result[np.arange(len(order))[:, None], order] = np.arange(1, preference.shape[1] + 1, dtype=np.int32)
     return result
 
 
