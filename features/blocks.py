@@ -65,7 +65,7 @@ def joined(parts: list[Events]) -> Events:
     """Blocks one after another as one, its customers numbered from 0."""
     if not parts:
         return no_events(0, 0)
-    lengths = np.concatenate([np.diff(part.offsets) for part in parts])
+    lengths = np.concatenate([part.offsets[1:] - part.offsets[:-1] for part in parts])
     offsets = np.zeros(len(lengths) + 1, np.int64)
     np.cumsum(lengths, out=offsets[1:])
     return Events(

@@ -54,8 +54,9 @@ class Question(NamedTuple):
         moment.setflags(write=False)
         if customers == 1:
             return Spine(self.customer, moment, self.action, self.category)
-        customer = np.repeat(np.arange(customers), len(self.action))
-        return Spine(customer, moment, np.tile(self.action, customers), np.tile(self.category, customers))
+        each = customers, len(self.action)
+        action, category = (np.broadcast_to(column, each).ravel() for column in (self.action, self.category))
+        return Spine(np.repeat(np.arange(customers), len(self.action)), moment, action, category)
 
 
 class Known:
@@ -209,6 +210,7 @@ class OnlineFeatures:
         swept, n, n_actions = len(features.features), len(customer_ids), len(question.action)
         known = swept + len(features.demographic.columns)
         out = np.empty((n * n_actions, len(self.names)), np.float32)
+        by_customer = out.reshape(n, n_actions, -1)
         if swept:
             self._sweep(events, question.spine(n, asked.as_of_us), out)
         if known > swept:
@@ -217,8 +219,8 @@ class OnlineFeatures:
                 at(each, asked.as_of_us) if use.profiling else nobody
                 for each, use in zip(customer_ids, uses, strict=True)
             ]
-            out[:, swept:known] = values[0] if n == 1 else np.repeat(np.array(values), n_actions, axis=0)
-        out[:, known:] = question.own if n == 1 else np.tile(question.own, (n, 1))
+            by_customer[:, :, swept:known] = np.array(values)[:, None, :]
+        by_customer[:, :, known:] = question.own
         return out
 
     def _described(self, history: bytes, customer_id: str, asked: Asked, use: Use) -> Matrix:

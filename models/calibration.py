@@ -4,6 +4,7 @@ Binary: none, Platt (1999) scaling of the logit, beta calibration (Kull, Silva F
 (Zadrozny & Elkan, 2002). Multiclass: none, temperature, vector and matrix scaling (Guo et al., 2017).
 """
 
+from functools import cached_property
 from typing import Annotated, Final, Literal
 
 import numpy as np
@@ -87,7 +88,12 @@ class VectorScaling(Artefact):
 
     def apply(self, probability: Floats) -> Floats:
         """Calibrated probabilities (n, k)."""
-        return softmax(logs(probability) * np.array(self.slope) + np.array(self.intercept))
+        slope, intercept = self._numbers
+        return softmax(logs(probability) * slope + intercept)
+
+    @cached_property
+    def _numbers(self) -> tuple[Floats, Floats]:
+        return np.array(self.slope), np.array(self.intercept)
 
 
 class MatrixScaling(Artefact):
@@ -99,7 +105,12 @@ class MatrixScaling(Artefact):
 
     def apply(self, probability: Floats) -> Floats:
         """Calibrated probabilities (n, k)."""
-        return softmax(logs(probability) @ np.array(self.weight).T + np.array(self.intercept))
+        weight, intercept = self._numbers
+        return softmax(logs(probability) @ weight + intercept)
+
+    @cached_property
+    def _numbers(self) -> tuple[Floats, Floats]:
+        return np.array(self.weight).T, np.array(self.intercept)
 
 
 BinaryMap = Annotated[Unchanged | Platt | Beta | Isotonic, Field(discriminator="kind")]

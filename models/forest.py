@@ -153,7 +153,7 @@ def prepare() -> None:
 
 
 def _readable(rows: Matrix) -> Matrix:
-    return read_only(np.ascontiguousarray(rows, np.float32))
+    return read_only(np.asarray(rows, np.float32, order="C"))
 
 
 _NO_TREES: Final = f"tree\nversion={_VERSION}\nnum_tree_per_iteration=1\nmax_feature_idx=-1\n\nend of trees"

@@ -22,6 +22,7 @@ Assumed: held-out decisions resemble those scored; errors are normal on the logi
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -52,7 +53,7 @@ class History(Artefact):
         """NEWCOMER, SHORT or LONG for each row of (n, p); everybody is SHORT where no column counts events."""
         if not self.columns:
             return np.full(len(matrix), SHORT, dtype=np.int64)
-        events = np.fmax(matrix[:, list(self.columns)].astype(np.float64), 0.0).sum(axis=1)
+        events = np.fmax(matrix[:, self.columns].astype(np.float64), 0.0).sum(axis=1)
         return np.where(events <= 0, NEWCOMER, np.where(events < self.long_from, SHORT, LONG)).astype(np.int64)
 
 
@@ -68,7 +69,7 @@ class Intervals(Artefact):
 
     def response(self, probability: Floats, action: Ints, stratum: Ints, level: float) -> tuple[Floats, Floats]:
         """Lower and upper bound of the response that hold with probability `level`; the arrays are broadcast."""
-        reach = _quantile(level) * np.array(self.tau)[action, stratum]
+        reach = _quantile(level) * self._tau[action, stratum]
         centre = logit(probability)
         lower: Floats = np.minimum(expit(centre - reach), probability)
         upper: Floats = np.maximum(expit(centre + reach), probability)
@@ -78,12 +79,20 @@ class Intervals(Artefact):
         self, contacted: Floats, alone: Floats, action: Ints, stratum: Ints, level: float
     ) -> tuple[Floats, Floats]:
         """Lower and upper bound of contacted − alone, each (n,), by the delta method, with what is shared apart."""
-        own = np.array(self.own)
+        own = self._own
         slope, slope_alone = contacted * (1 - contacted), alone * (1 - alone)
         apart = np.hypot(own[action, stratum] * slope, own[0, stratum] * slope_alone)
         reach = _quantile(level) * np.hypot(apart, self.shared * (slope - slope_alone))
         uplift = contacted - alone
         return np.maximum(uplift - reach, -1.0), np.minimum(uplift + reach, 1.0)
+
+    @cached_property
+    def _tau(self) -> Floats:
+        return np.array(self.tau)
+
+    @cached_property
+    def _own(self) -> Floats:
+        return np.array(self.own)
 
 
 def _quantile(level: float) -> float:

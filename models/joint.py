@@ -76,15 +76,14 @@ class Joint:
         ever seen has share 0.
         """
         head, actions = self.manifest.contact, len(self.manifest.outbound) + 1
-        taken = [1 + self.manifest.outbound.index(name) for name in head.channels]
         if self._contact is None:
             customers = len(shared) // actions if own is None else len(shared)
             shares = np.tile(np.array(head.fixed), (customers, 1))
         else:
             raw = self._contact.raw(shared, own, threads=self.threads).reshape(-1, actions, 1)
-            shares = head.calibration.apply(shares_of(probabilities(raw)[:, taken, 0]))
+            shares = head.calibration.apply(shares_of(probabilities(raw)[:, 1:, 0][:, self._answered]))
         result = np.zeros((len(shares), actions - 1))
-        result[:, [action - 1 for action in taken]] = shares
+        result[:, self._answered] = shares
         return result
 
     def engagement(self, shared: Matrix) -> Floats:
@@ -125,6 +124,11 @@ class Joint:
     def _contact(self) -> Trees | None:
         text, columns = self.parts.contact, self.manifest.contact.columns
         return None if text is None else Trees.of(text, [self._place_of[column] for column in columns])
+
+    @cached_property
+    def _answered(self) -> Ints:
+        """Places, among the outbound channels, of those that the contact preference knows."""
+        return np.array([self.manifest.outbound.index(name) for name in self.manifest.contact.channels], np.int64)
 
     @cached_property
     def _engagement(self) -> Trees | None:

@@ -58,7 +58,7 @@ class Response:
             return self.learned.calibration.apply(found)
         log_base = self.trees.raw(shared, threads=threads)[:, 0]
         action = self._actions(shared, own)
-        excess = np.take_along_axis(self._effects.excess(shared), action, axis=1)
+        excess = self._effects.excess(shared)[np.arange(len(shared))[:, None], action]
         return self.learned.calibration.apply(self._effects.probability(log_base, excess))
 
     def explain(self, rows: Matrix, threads: int = 1) -> Explanation:
