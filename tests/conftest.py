@@ -21,6 +21,14 @@ settings.register_profile("channelwise", derandomize=True, deadline=None, databa
 settings.load_profile("channelwise")
 
 
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Several workers share what is compiled before them."""
+    if session.config.getoption("numprocesses", None):
+        from tests.adapters.compiling import compile_first
+
+        compile_first()
+
+
 @pytest.fixture(scope="session")
 def checkout() -> Path:
     """The root of the checkout."""

@@ -1,9 +1,12 @@
 """A small retailer to run every command on: where its files lie, and the words of each command."""
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from unittest.mock import patch
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -74,6 +77,13 @@ class Workplace:
     def plan(self, out: Path, budget: float = 50.0) -> list[object]:
         """Words of `plan`."""
         return ["plan", "--scores", self.scores, "--out", out, "--budget", budget]
+
+
+@contextmanager
+def without_card() -> Iterator[None]:
+    """Trainings draw no model card, which takes a third of a small one; the main job draws its own."""
+    with patch("training.card_page.card_page", return_value="not drawn"):
+        yield
 
 
 def write_day(shop: Path, folder: Path, since: str, until: str) -> Path:

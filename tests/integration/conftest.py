@@ -3,7 +3,7 @@
 import pytest
 
 from tests.adapters.command_line import run_command
-from tests.adapters.workplace import Workplace, new_workplace, succeeded
+from tests.adapters.workplace import Workplace, new_workplace, succeeded, without_card
 
 
 @pytest.fixture(scope="session")
@@ -15,7 +15,8 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
 @pytest.fixture(scope="session")
 def trained(workplace: Workplace) -> Workplace:
     """The same, with a champion in its registry."""
-    succeeded(run_command(*workplace.train()))
+    with without_card():
+        succeeded(run_command(*workplace.train()))
     return workplace
 
 

@@ -21,6 +21,7 @@ from channelwise.demos.loop import Round, habitual_retailer, play_rounds
 from contract.loading import load_params
 from contract.params import Params
 from serving.limits import limits_of
+from tests.adapters.workplace import without_card
 
 CUSTOMERS, SEED, ROUNDS = 2_000, 1, 5
 FEW = ("*_email_*", "*_sms_*", "*_push_*", "*_phone_*", "*_mail_*", "*_social_*", "*_store_*", "*_web_*", "*_app_*",
@@ -51,7 +52,7 @@ class Played:
 def played(folder: Path, shares: tuple[str, ...]) -> Played:
     params = load_params(assignments=[*SMALL, *shares, f"seed={SEED}"])
     retailer = habitual_retailer(CUSTOMERS, SEED, ROUNDS)
-    with chdir(folder):
+    with chdir(folder), without_card():
         rounds = play_rounds(retailer, folder, params, limits_of(params, None, {}, {}), ROUNDS + 1)
         return Played(folder / "data", params, list(rounds))
 
