@@ -15,13 +15,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-import numpy as np
 from pydantic import Field, ValidationError
 
 from contract.errors import ArtefactError
 from contract.files import atomic_folder
 from contract.params import Objective
-from models.artefact import Artefact, Floats, Ints, Matrix
+from models.artefact import Artefact, Floats, Matrix
 from models.calibration import BinaryMap, MulticlassMap
 from models.effects import ContactEffects
 from models.evidence import Evidence
@@ -144,16 +143,6 @@ class Bundle:
         """`predict_response` of the model before its last fit, for a fair comparison on rows that it never saw."""
         return self._judged.response(self._whole(matrix))[:, 0]
 
-    def response_bounds(self, probability: Floats, matrix: Matrix, level: float) -> tuple[Floats, Floats]:
-        """Lower and upper bound, each (n,), of `predict_response(matrix)`, with coverage `level`."""
-        stratum = self.manifest.history.stratum(matrix)
-        return self.manifest.intervals.response(probability, self._actions(matrix), stratum, level)
-
-    def uplift_bounds(self, contacted: Floats, alone: Floats, matrix: Matrix, level: float) -> tuple[Floats, Floats]:
-        """Lower and upper bound, each (n,), of contacted − alone; rows of `matrix` bear the contact's action."""
-        stratum = self.manifest.history.stratum(matrix)
-        return self.manifest.intervals.uplift(contacted, alone, self._actions(matrix), stratum, level)
-
     def contact_preference(self, matrix: Matrix) -> Floats:
         """(n, outbound channels): shares of the next answer under equal contact; they sum to one.
 
@@ -194,9 +183,6 @@ class Bundle:
     def _learned(self, response: str) -> Learned:
         effects = self.manifest.judged_effects if response == JUDGED else self.manifest.effects
         return Learned(self.texts[response], effects, self.manifest.response_calibration)
-
-    def _actions(self, matrix: Matrix) -> Ints:
-        return matrix[:, self.names.index("action")].astype(np.int64)
 
     def _whole(self, matrix: Matrix) -> Matrix:
         if matrix.ndim != 2 or matrix.shape[1] != len(self.names):

@@ -14,7 +14,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).resolve().parents[2]
-DYING = Path(__file__).with_name("dying.py")
 
 
 @dataclass(frozen=True)
@@ -47,11 +46,6 @@ def run_command(*words: object) -> Ran:
 def run_apart(*words: object, before: Callable[[], None] | None = None) -> Ran:
     """`channelwise WORDS` in a process of its own; `before` runs in it first, to set limits."""
     return _ran([sys.executable, "-m", "channelwise", *map(str, words)], before)
-
-
-def run_and_die(point: str, signal_name: str, target: Path, *words: object) -> Ran:
-    """`channelwise WORDS` in a process that kills itself at `point` of writing `target` (see dying.py)."""
-    return _ran([sys.executable, str(DYING), point, signal_name, str(target), *map(str, words)], None)
 
 
 def start_apart(folder: Path, *words: object) -> "subprocess.Popen[str]":

@@ -8,34 +8,36 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.adapters.command_line import ROOT
+from tests.adapters.command_line import ROOT, run_command
+from tests.adapters.workplace import new_workplace, succeeded, without_card
 
 
-def sweeping() -> None:
-    """What computes features."""
-    from features.sweep import prepare
-
-    prepare()
-
-
-def planning() -> None:
-    """What scores and plans, one contact a customer and two."""
+def planning(folder: Path) -> None:
+    """The sweep, the forest, and what plans one contact a customer and two."""
+    import features.sweep
+    import models.forest
     from contract.loading import load_params
-    from models.forest import prepare
     from serving.limits import limits_of
     from serving.plan import make_plan
     from tests.adapters.plan_scores import score_frame, written
 
-    prepare()
-    with TemporaryDirectory() as folder:
-        scores = written(score_frame(60), Path(folder) / "scores.parquet")
-        for contacts in (1, 2):
-            params = load_params(assignments=[f"planning.contacts_per_customer={contacts}"])
-            limits = limits_of(params, 5.0, {"phone": 2}, {"push": 3})
-            make_plan(scores, Path(folder) / f"plan{contacts}.parquet", params, limits)
+    features.sweep.prepare()
+    models.forest.prepare()
+    scores = written(score_frame(60), folder / "scores.parquet")
+    for contacts in (1, 2):
+        params = load_params(assignments=[f"planning.contacts_per_customer={contacts}"])
+        limits = limits_of(params, 5.0, {"phone": 2}, {"push": 3})
+        make_plan(scores, folder / f"plan{contacts}.parquet", params, limits)
 
 
-HALVES = {"sweeping": sweeping, "planning": planning}
+def training(folder: Path) -> None:
+    """The simulated retailer, which takes longest, and what learns from it."""
+    place = new_workplace(folder)
+    with without_card():
+        succeeded(run_command(*place.train()))
+
+
+HALVES = {"planning": planning, "training": training}
 
 
 def compile_first() -> None:
@@ -48,4 +50,5 @@ def compile_first() -> None:
 
 
 if __name__ == "__main__":
-    HALVES[sys.argv[1]]()
+    with TemporaryDirectory() as elsewhere:
+        HALVES[sys.argv[1]](Path(elsewhere))

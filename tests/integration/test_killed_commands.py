@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.adapters.command_line import run_and_die, run_command, start_apart
+from tests.adapters.command_line import run_command, start_apart
+from tests.adapters.dying import run_and_die
 from tests.adapters.small_shop import shop_tables, write_shop
 from tests.adapters.workplace import AS_OF, DAY_BEFORE, succeeded
 
@@ -87,8 +88,8 @@ def test_the_two_outputs_differ_so_that_a_mixture_would_show(runs):
 @pytest.mark.parametrize(("point", "signal_name"), POINTS)
 def test_a_command_killed_while_it_writes_leaves_the_old_output(runs, point, signal_name):
     runs.put_old_back()
-    ran = run_and_die(point, signal_name, runs.target, *runs.new_words)
-    assert ran.code == -signal.Signals[signal_name], ran.err
+    code, printed = run_and_die(point, signal_name, runs.target, *runs.new_words)
+    assert code == -signal.Signals[signal_name], printed
     assert len(unfinished(runs.target.parent)) >= 1
     left = content(runs.target.parent)
     # Files beside the target may be replaced before it; the target is what readers look for, and each file is whole.

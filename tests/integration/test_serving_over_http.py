@@ -27,7 +27,7 @@ from serving.http.keys import load_keys
 from tests.adapters.command_line import run_apart, run_command
 from tests.adapters.http_server import Client, new_key, running
 from tests.adapters.openapi_check import Document
-from tests.adapters.workplace import AS_OF, SMALL_PROFILE, SMALL_TRAINING, Workplace, succeeded
+from tests.adapters.workplace import AS_OF, SMALL_PROFILE, SMALL_TRAINING, Workplace, succeeded, without_card
 
 BEFORE = "2026-10-31T10:00:00Z"
 
@@ -307,8 +307,9 @@ def test_a_promoted_model_is_taken_up_and_a_broken_one_is_not(
     try:
         with running(folder, key, *own) as client:
             first = client.ask("GET", "/v1/models")[1]["serving"]["model_version"]
-            succeeded(run_command(*store, "--profile", "quick", *SMALL_TRAINING, *SMALL_PROFILE, "--set", "seed=1"))
-            succeeded(run_apart("promote", "--registry", trained.registry, "--version", 2))
+            with without_card():
+                succeeded(run_command(*store, "--profile", "quick", *SMALL_TRAINING, *SMALL_PROFILE, "--set", "seed=1"))
+            succeeded(run_command("promote", "--registry", trained.registry, "--version", 2))
             second = json.loads(pointer.read_text())["model_version"]
             assert second != first
             asked = {"customers": customers[3:5]}
@@ -331,7 +332,7 @@ def test_a_promoted_model_is_taken_up_and_a_broken_one_is_not(
             assert "is damaged" in refused
             assert models["serving"]["model_version"] == second
     finally:  # others score with the champion that was there
-        succeeded(run_apart("rollback", "--registry", trained.registry))
+        succeeded(run_command("rollback", "--registry", trained.registry))
 
 
 def test_a_key_counts_from_when_it_is_made_until_it_is_taken_away(server: Client, folder: Path) -> None:
