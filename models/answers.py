@@ -1,9 +1,10 @@
 """The contact preference: where the next answer would come from, were the customer contacted on every channel alike.
 
-One model of whether a send is answered, over customer × channel with the candidate channel's own history as columns;
-what it says of every channel, divided by the sum, are the shares. How often the sender chose a channel drops out, since
-an answer is compared with the contacts that could have brought it: an unanswered send teaches as much as an answered
-one. Assumed, as of the response, is that what moved the sender's choice is known to the columns.
+One model of whether a send is answered, over customer × channel: the trees here, with the candidate channel's own
+history as columns, or the effects of `training.contact_preference`. What it says of every channel, divided by the sum,
+are the shares. How often the sender chose a channel drops out, since an answer is compared with the contacts that could
+have brought it: an unanswered send teaches as much as an answered one. Assumed, as of the response, is that what moved
+the sender's choice is known to the columns.
 """
 
 from collections.abc import Sequence

@@ -2,7 +2,7 @@
 
 bundle.json   what was learned beside the trees, and the SHA-256 of every file
 response.txt  trees of the response to customer × action, or of what comes without contact beside contact effects
-contact.txt, engagement.txt  answers to customer × channel; own steps
+contact.txt, engagement.txt  answers to customer × channel, where trees learned them; own steps
 judged.txt    the response's trees before their last fit on everything: they never saw the rows that judged them
 profile.json  what the periods before training looked like, for monitoring; older bundles have none
 """
@@ -30,7 +30,7 @@ from models.joint import Joint, Parts
 from models.margin import Margin
 from models.response import Learned, Response
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 MANIFEST: Final = "bundle.json"
 RESPONSE, CONTACT, ENGAGEMENT, JUDGED = "response.txt", "contact.txt", "engagement.txt", "judged.txt"
 PROFILE: Final = "profile.json"
@@ -39,13 +39,15 @@ PROFILE: Final = "profile.json"
 class Preference(Artefact):
     """A preference head: the columns it reads, the channel of each share, and the calibration of the shares.
 
-    `fixed` holds the shares of `channels` where the log could not teach a model; then there are no trees.
+    `fixed` holds the shares of `channels` where the log could not teach a model; then there are no trees. `effects`, of
+    the contact preference, are of contacts on answers, by outbound channel; they too stand in place of trees.
     """
 
     channels: tuple[str, ...]
     columns: tuple[int, ...]
     calibration: MulticlassMap
     fixed: tuple[float, ...] | None = None
+    effects: ContactEffects | None = None
 
 
 class Window(Artefact):
@@ -202,7 +204,7 @@ def load_bundle(folder: Path, threads: int = 1) -> Bundle:
     manifest = _read_manifest(folder / MANIFEST)
     texts = {name: _read_text(folder, name, digest) for name, digest in manifest.files.items()}
     needed = [RESPONSE]
-    needed += [CONTACT] if manifest.contact.fixed is None else []
+    needed += [CONTACT] if manifest.contact.fixed is None and manifest.contact.effects is None else []
     needed += [ENGAGEMENT] if manifest.engagement.fixed is None else []
     if missing := [name for name in needed if name not in texts]:
         raise ArtefactError(f"{folder}: bundle.json lists no {', '.join(missing)}; train again")

@@ -99,6 +99,11 @@ def response_probability(log_base: Floats, excess: Floats) -> Floats:
     return np.asarray(-np.expm1(-(np.exp(log_base) + excess)))
 
 
+def answer_probability(excess: Floats) -> Floats:
+    """The probability of an answer, which never comes by itself: 1 − exp(−excess), shape as given."""
+    return np.asarray(-np.expm1(-excess))
+
+
 def added_probability(log_base: Floats, excess: Floats) -> Floats:
     """The probability without contact (log of its rate) and the excess in probability, their sum cut off short of 0, 1.
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from contract.errors import ArtefactError
 from models.artefact import Floats, Ints, Matrix
+from models.effects import BoundEffects, answer_probability
 from models.intervals import History
 from models.margin import BoundMargin
 from models.response import Learned, Response
@@ -76,15 +77,24 @@ class Joint:
         ever seen has share 0.
         """
         head, actions = self.manifest.contact, len(self.manifest.outbound) + 1
-        if self._contact is None:
+        if head.fixed is not None:
             customers = len(shared) // actions if own is None else len(shared)
             shares = np.tile(np.array(head.fixed), (customers, 1))
         else:
-            raw = self._contact.raw(shared, own, threads=self.threads).reshape(-1, actions, 1)
-            shares = head.calibration.apply(shares_of(probabilities(raw)[:, 1:, 0][:, self._answered]))
+            shares = head.calibration.apply(shares_of(self._answers(shared, own)[:, self._answered]))
         result = np.zeros((len(shares), actions - 1))
         result[:, self._answered] = shares
         return result
+
+    def _answers(self, shared: Matrix, own: Matrix | None) -> Floats:
+        """(n, outbound channels), probability that a contact on each is answered."""
+        actions = len(self.manifest.outbound) + 1
+        if self._answer_effects is not None:
+            customers = shared if own is not None else np.ascontiguousarray(shared[::actions])
+            return answer_probability(self._answer_effects.excess(customers)[:, 1:])
+        assert self._contact is not None
+        raw = self._contact.raw(shared, own, threads=self.threads).reshape(-1, actions, 1)
+        return probabilities(raw)[:, 1:, 0]
 
     def engagement(self, shared: Matrix) -> Floats:
         """(n, channels of the engagement preference): shares of the customer's next own step; rows sum to one."""
@@ -124,6 +134,11 @@ class Joint:
     def _contact(self) -> Trees | None:
         text, columns = self.parts.contact, self.manifest.contact.columns
         return None if text is None else Trees.of(text, [self._place_of[column] for column in columns])
+
+    @cached_property
+    def _answer_effects(self) -> BoundEffects | None:
+        effects = self.manifest.contact.effects
+        return None if effects is None else effects.over(places_of(self.shared))
 
     @cached_property
     def _answered(self) -> Ints:

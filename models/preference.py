@@ -15,6 +15,7 @@ from models.artefact import Floats, Ints
 from models.boosting import Recipe, boost, dataset, guarded, predicted, watched_dataset
 from models.calibration import MulticlassMap, Unchanged
 from models.calibration_fit import choose_multiclass
+from models.effects import ContactEffects
 from models.tables import Rows
 
 _WEIGHT_CAP = 50.0
@@ -36,9 +37,9 @@ class Labelled:
 
 @dataclass(frozen=True)
 class FittedPreference:
-    """A head: model text (None where shares are fixed), the classes' channels (indices), calibration, fixed shares.
+    """A head: model text (None without trees), the classes' channels (indices), calibration, fixed shares.
 
-    fewest_customers: behind any leaf; None where there are no trees.
+    fewest_customers: behind any leaf; None where there are no trees. effects: of contacts on answers, for trees.
     """
 
     text: str | None
@@ -48,6 +49,7 @@ class FittedPreference:
     trees: int
     undone_splits: int = 0
     fewest_customers: int | None = None
+    effects: ContactEffects | None = None
 
 
 def exposure_weights(propensity: Floats) -> Floats:

@@ -6,30 +6,23 @@ from pathlib import Path
 
 import numpy as np
 
-from contract.kinds import Role
-from models.answers import Sends, fit_answers, refit_answers
-from models.artefact import Floats, Ints
-from models.boosting import Recipe, predicted
-from models.calibration_fit import choose_multiclass
+from models.artefact import Floats
+from models.boosting import Recipe
 from models.intervals import History
 from models.margin import Margin, fixed_margin
 from models.margin_fit import fit_margin
-from models.preference import FittedPreference, Labelled, exposure_weights, fit_preference, refit_preference
+from models.preference import FittedPreference, Labelled, fit_preference, refit_preference
 from models.tables import Table, mapped
-from models.trees import shares_of
 from training.columns import events_read, purchases_read
+from training.contact_preference import fit_contact, refit_contact
 from training.effect_views import people_terms
+from training.heads import ENGAGEMENT, head_channels, labelled_rows
 from training.learners import Contender, Fitted, fit_learners, refit_learner
-from training.rows import ComputedTable, with_each_action
 from training.search import Task, Tried, search_recipe
 from training.splits import sample_customers
 from training.study import Part, Study
 
-# Preferences are learned from fewer rows; engagement costs as many trees a round as there are channels.
 _STEPS = Recipe(trees=60, learning_rate=0.15, leaves=7, rows_per_leaf=60, feature_fraction=0.3)
-_STEPS_SHARE = 8
-_ANSWERS = Recipe(trees=120, learning_rate=0.1, rows_per_leaf=200)
-_ANSWERS_SHARE = 4
 _MARGIN_ROWS = 50_000
 
 Told = Callable[[float, float], None]
@@ -83,7 +76,7 @@ def fit_models(
         tried=found.tried,
         contenders=contenders,
         response=response,
-        contact=_contact(study, learn, choose, propensity),
+        contact=fit_contact(study, learn, choose, propensity),
         engagement=engagement,
         margin=_margin(study, learn),
         history=_history(study, learn),
@@ -99,81 +92,14 @@ def refit_models(study: Study, models: Models, everything: Part, propensity: Flo
     return replace(
         models,
         response=refit_learner(study, models.response, models.recipe, everything, propensity),
-        contact=refit_answers(models.contact, _sends(study, everything), _ANSWERS, **told),
+        contact=refit_contact(study, models.contact, everything),
         engagement=refit_preference(models.engagement, steps, _STEPS, **told),
         margin=_margin(study, everything),
     )
 
 
-CONTACT, ENGAGEMENT = "contact", "engagement"
-
-
-def head_channels(study: Study, head: str) -> list[int]:
-    """Indices of the channels that a head may name: outbound ones, or those that record own steps."""
-    if head == CONTACT:
-        return list(range(len(study.params.outbound)))
-    steps = set(study.params.kinds_of(Role.OWN_STEP))
-    recording = [i for i, channel in enumerate(study.params.channels.values()) if steps & set(channel.records)]
-    return recording or list(range(len(study.params.channels)))
-
-
-def _contact(study: Study, learn: Part, choose: Part, propensity: Floats) -> FittedPreference:
-    """The contact preference, its shares calibrated by the answers of the part that chooses."""
-    params = study.params
-    fitted = fit_answers(
-        _sends(study, learn),
-        _sends(study, choose),
-        _ANSWERS,
-        head_channels(study, CONTACT),
-        least=params.training.min_customers_per_leaf,
-        seed=params.seed,
-        threads=params.threads,
-    )
-    judged, rows = labelled_rows(study, choose, CONTACT, propensity)
-    keep = np.flatnonzero(np.isin(judged.label, fitted.classes) & (judged.weight > 0))
-    if fitted.fixed is not None or len(keep) == 0:
-        return fitted
-    label = np.searchsorted(np.array(fitted.classes), judged.label[keep])
-    shares = contact_shares(study, fitted, rows[keep])
-    calibration = choose_multiclass(shares, label, judged.weight[keep], judged.table.customer[keep])
-    return replace(fitted, calibration=calibration)
-
-
-def contact_shares(study: Study, fitted: FittedPreference, rows: Ints) -> Floats:
-    """(n, classes) shares of the next answer at the decisions `rows`, ascending."""
-    if fitted.text is None:
-        return np.tile(np.array(fitted.fixed), (len(rows), 1))
-    n_actions = len(study.actions)
-    spine = with_each_action(study.decisions.spine.rows(rows), n_actions)
-    answer = predicted(fitted.text, ComputedTable(study.source, spine), study.params.threads).reshape(-1, n_actions)
-    return fitted.calibration.apply(shares_of(answer[:, [1 + c for c in fitted.classes]]))
-
-
-def _sends(study: Study, part: Part) -> Sends:
-    """The contacts of a part, with all columns."""
-    most = max(10_000, study.profile.max_decisions // _ANSWERS_SHARE)
-    kept = sample_customers(np.flatnonzero(part.action > 0), part.table.customer, study.hashes, most)
-    answered = study.decisions.answer_channel[part.rows[kept]] >= 0
-    return Sends(part.table.rows(kept), part.action[kept] - 1, answered)
-
-
 def _labelled(study: Study, part: Part, head: str, propensity: Floats) -> Labelled:
     return labelled_rows(study, part, head, propensity)[0]
-
-
-def labelled_rows(study: Study, part: Part, head: str, propensity: Floats) -> tuple[Labelled, Ints]:
-    """The rows of a part that show a head's outcome, without columns that depend on the action taken, and which.
-
-    Answers are weighted by the inverse of the propensity of the send.
-    """
-    decisions = study.decisions
-    label = (decisions.answer_channel if head == CONTACT else decisions.own_step_channel)[part.rows].astype(np.int64)
-    answered = np.flatnonzero(label >= 0)
-    most = max(10_000, study.profile.max_decisions // _STEPS_SHARE)
-    kept = sample_customers(answered, part.table.customer, study.hashes, most)
-    weight = exposure_weights(propensity[part.rows[kept]]) if head == CONTACT else np.ones(len(kept))
-    table = part.table.rows(kept).columns(study.columns(candidate=False))
-    return Labelled(table, label[kept], weight), part.rows[kept]
 
 
 def _margin(study: Study, part: Part) -> Margin:

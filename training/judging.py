@@ -12,8 +12,10 @@ from models.evidence import Evidence
 from models.preference import FittedPreference
 from models.tables import Rows, places_of
 from training.baselines import fixed_policies, history_policies, open_channels
+from training.contact_preference import contact_shares
 from training.evaluation import Judged
-from training.fitting import CONTACT, Models, contact_shares, head_channels, labelled_rows
+from training.fitting import Models
+from training.heads import CONTACT, head_channels, labelled_rows
 from training.logistic import Logistic
 from training.policy_value import LoggedRewards, PolicyValue, policy_values
 from training.promotion import BASE_RATES, CHALLENGER, CHAMPION

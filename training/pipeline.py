@@ -27,7 +27,7 @@ from models.forecast_error import ForecastError, HeldOut, fit_forecast_error
 from models.intervals import Intervals, fit_intervals
 from models.preference import FittedPreference
 from models.tables import mapped, places_of
-from training import fitting, judging
+from training import heads, judging
 from training.columns import select_columns
 from training.contest import Champion, Trained, champion_verdict
 from training.evaluation import Judged, base_rates, evaluate
@@ -222,7 +222,7 @@ def _judge(
     error = fit_forecast_error([_held_out(models, part, judged[name]) for name, part in parts.items()])
     progress("judging", 2, 3)
     preferences = {}
-    for head, fitted in ((fitting.CONTACT, models.contact), (fitting.ENGAGEMENT, models.engagement)):
+    for head, fitted in ((heads.CONTACT, models.contact), (heads.ENGAGEMENT, models.engagement)):
         shares = judging.learned_shares(study, learn, head, propensity)
         if quality := judging.judge_preference(study, fitted, parts[first], head, propensity, shares):
             preferences[head] = quality
@@ -303,6 +303,7 @@ def _preference(study: Study, head: FittedPreference, channels: tuple[str, ...],
         columns=tuple(study.columns(candidate=candidate)),
         calibration=head.calibration,
         fixed=head.fixed,
+        effects=head.effects,
     )
 
 
@@ -339,6 +340,7 @@ def _report(
             "trees": models.response.rounds,
             "trials": len(models.tried),
             "calibration": models.response.learned.calibration.kind,
+            "contact_learner": "effects" if models.contact.effects is not None else "trees",
             "contact_trees": models.contact.trees,
             "engagement_trees": models.engagement.trees,
             "undone_splits": sum(each.undone_splits for each in trees),

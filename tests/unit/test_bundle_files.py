@@ -22,6 +22,7 @@ from models.bundle import (
 )
 from models.calibration import Platt, Temperature, Unchanged
 from models.effect_terms import Term
+from models.effects import ContactEffects
 from models.evidence import Evidence
 from models.forecast_error import ForecastError
 from models.intervals import History, Intervals
@@ -143,6 +144,26 @@ def test_the_preference_shares_out_the_answers_to_every_channel(bundle, rows):
     assert without.contact_preference(rows).tolist() == [[0.4, 0.6, *[0.0] * (len(PARAMS.outbound) - 2)]] * CUSTOMERS
 
 
+def test_answers_by_effects_are_shared_out_and_read_what_actions_share(bundle, rows, tmp_path):
+    channels = len(PARAMS.outbound)
+    term = Term(kind="value", columns=("taste",), group="taste", scale=2.0)
+    effects = ContactEffects(
+        terms=(term,), intercept=(*np.linspace(-3, -1, channels),), weights=((*np.linspace(-1, 1, channels),),)
+    )
+    head = Preference(channels=PARAMS.outbound[:3], columns=(), calibration=Unchanged(), effects=effects)
+    texts = {name: text for name, text in bundle.texts.items() if name != CONTACT}
+    Bundle.assembled(bundle.manifest.model_copy(update={"contact": head}), texts).save(tmp_path / "b")
+    loaded = load_bundle(tmp_path / "b")
+    customers = np.nan_to_num(rows[:: channels + 1, 0].astype(np.float64))
+    reach = np.linspace(-3, -1, channels) + np.outer(customers / 2, np.linspace(-1, 1, channels))
+    answer = 1 - np.exp(-np.exp(reach[:, :3]))
+    found = loaded.contact_preference(rows)
+    assert np.allclose(found[:, :3], answer / answer.sum(axis=1, keepdims=True), rtol=1e-6)
+    assert (found[:, 3:] == 0).all()
+    joint = loaded.joint(["action"])
+    assert np.array_equal(joint.contact(*joint.halves(rows, channels + 1)), found)
+
+
 def test_rows_of_another_width_are_refused(bundle, rows):
     with pytest.raises(ArtefactError, match=r"reads 3 columns, found a matrix of shape \(280, 2\)"):
         bundle.predict_response(rows[:, :2])
@@ -164,7 +185,7 @@ def _edited(tree, key, value):
         (lambda f: (f / MANIFEST).unlink(), "cannot be read"),
         (lambda f: (f / MANIFEST).write_text((f / MANIFEST).read_text()[:200]), "no valid JSON"),
         (lambda f: (f / MANIFEST).write_text("[]"), "format None"),
-        (lambda f: _rewrite(f, "format", 99), "format 99; this version reads format 3"),
+        (lambda f: _rewrite(f, "format", 99), "format 99; this version reads format 4"),
         (lambda f: _rewrite(f, "base_rates", [0.5]), "checksum differs from its content"),
         (lambda f: _rewrite(f, "further", 1), "does not hold what a bundle must"),
     ],

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
+from models.effects import answer_probability
 from models.random_effects import Contacts, Differences, Layout, _solved, _State, fit_differences, fit_random_effects
 from models.random_effects import _Precisions as Precisions
 
@@ -31,6 +32,24 @@ def test_recovers_what_each_term_means():
     assert found.iterations < 15
     assert np.abs(found.weights - np.array(weights).T).max() < 0.12
     assert np.abs(found.intercept - (-3.0)).max() < 0.12
+
+
+def test_where_nothing_comes_by_itself_answers_are_recovered_too():
+    """What the contact preference learns: shares of answers, with a channel that hardly ever sent."""
+    rng = np.random.default_rng(7)
+    means = [np.array([0.8, -0.5, 0.0, 0.0, 0.3, 0.0]) + rng.normal(0, 0.1, TERMS) for _ in range(3)]
+    rows, intercepts = (60_000, 60_000, 300), np.array([-2.0, -3.0, -2.5])
+    contacts = [drawn(rng, n, a, w, base=0.0) for n, a, w in zip(rows, intercepts, means, strict=True)]
+    found = fit_random_effects(contacts, PLAIN)
+    design = rng.normal(size=(2_000, TERMS))
+
+    def shares(intercept, weights):
+        answer = answer_probability(np.exp(intercept + design @ weights))
+        return answer / answer.sum(axis=1, keepdims=True)
+
+    true, said = shares(intercepts, np.array(means).T), shares(found.intercept, found.weights)
+    assert np.abs(said - true).mean() < 0.03
+    assert (said.argmax(axis=1) == true.argmax(axis=1)).mean() > 0.93
 
 
 def test_a_channel_with_few_sends_borrows_from_the_others():

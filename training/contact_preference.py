@@ -1,0 +1,129 @@
+"""Learns the contact preference: by trees and by effects, whichever tells later answers better, then calibrated.
+
+Both say how likely a contact on each channel is answered; shares follow from that (`models.answers`). The effects are
+those of `models.random_effects` with nothing that comes by itself,
+
+    P(answer on c) = 1 − exp(−exp(η_c)),
+
+so that a channel on which a customer was hardly ever contacted borrows from the others, and from people like them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+
+from models.answers import Sends, fit_answers, refit_answers
+from models.artefact import Floats, Ints
+from models.boosting import Recipe, predicted
+from models.calibration_fit import choose_multiclass
+from models.effect_terms import Term
+from models.effects import ContactEffects, answer_probability
+from models.preference import FittedPreference, Labelled
+from models.random_effects import Contacts, fit_random_effects
+from models.tables import Table, mapped, places_of
+from models.trees import shares_of
+from training.additive import design_of, layout_of
+from training.effect_views import columns_read, effect_terms
+from training.heads import CONTACT, head_channels, labelled_rows
+from training.rows import ComputedTable, with_each_action
+from training.splits import sample_customers
+from training.study import Part, Study
+
+_TREES: Final = Recipe(trees=120, learning_rate=0.1, rows_per_leaf=200)
+_TREES_SHARE: Final = 4
+"""Of the decisions, as many as trees learn from: they cost ten times what effects do."""
+
+
+def fit_contact(study: Study, learn: Part, choose: Part, propensity: Floats) -> FittedPreference:
+    """The preference learned on `learn`; its learner and the calibration of its shares are chosen on `choose`.
+
+    Args:
+        study: what is trained.
+        learn: the rows that teach.
+        choose: later rows of the same customers.
+        propensity: (n decisions,), of the action taken, logged or estimated; NaN where neither.
+    """
+    params = study.params
+    trees = fit_answers(
+        _sends(study, learn),
+        _sends(study, choose),
+        _TREES,
+        head_channels(study, CONTACT),
+        least=params.training.min_customers_per_leaf,
+        seed=params.seed,
+        threads=params.threads,
+    )
+    judged, rows = labelled_rows(study, choose, CONTACT, propensity)
+    keep = np.flatnonzero(np.isin(judged.label, trees.classes) & (judged.weight > 0))
+    if trees.fixed is not None or len(keep) == 0:
+        return trees
+    judged, rows = judged.rows(keep), rows[keep]
+    judged = replace(judged, label=np.searchsorted(np.array(trees.classes), judged.label))
+    effects = replace(trees, text=None, effects=_effects(study, learn), trees=0, undone_splits=0, fewest_customers=None)
+    contenders = [(each, contact_shares(study, each, rows)) for each in (effects, trees)]
+    best, shares = min(contenders, key=lambda contender: _loss(judged, contender[1]))
+    calibration = choose_multiclass(shares, judged.label, judged.weight, judged.table.customer)
+    return replace(best, calibration=calibration)
+
+
+def refit_contact(study: Study, fitted: FittedPreference, everything: Part) -> FittedPreference:
+    """The same learned from more rows; learner, trees and calibration are kept."""
+    if fitted.effects is not None:
+        return replace(fitted, effects=_effects(study, everything, fitted.effects.terms))
+    params = study.params
+    least = params.training.min_customers_per_leaf
+    sends = _sends(study, everything)
+    return refit_answers(fitted, sends, _TREES, least=least, seed=params.seed, threads=params.threads)
+
+
+def contact_shares(study: Study, fitted: FittedPreference, rows: Ints) -> Floats:
+    """(n, classes) shares of the next answer at the decisions `rows`, ascending."""
+    if fitted.fixed is not None:
+        return np.tile(np.array(fitted.fixed), (len(rows), 1))
+    return fitted.calibration.apply(shares_of(_answers(study, fitted, rows)[:, list(fitted.classes)]))
+
+
+def _answers(study: Study, fitted: FittedPreference, rows: Ints) -> Floats:
+    """(n, outbound channels), probability that a contact on each is answered."""
+    spine = study.decisions.spine.rows(rows)
+    if fitted.effects is not None:
+        views = ComputedTable(study.source, spine).columns(columns_read(study))
+        bound = fitted.effects.over(places_of(views.names))
+        return answer_probability(mapped(views, bound.excess)[:, 1:])
+    assert fitted.text is not None
+    table = ComputedTable(study.source, with_each_action(spine, len(study.actions)))
+    return predicted(fitted.text, table, study.params.threads).reshape(len(rows), -1)[:, 1:]
+
+
+def _effects(study: Study, part: Part, terms: tuple[Term, ...] | None = None) -> ContactEffects:
+    """What the contacts of a part say of answers, by these terms, or by those that the part allows."""
+    outbound: Sequence[str] = study.params.outbound
+    contacted = np.flatnonzero(part.action > 0)
+    read = part.table.rows(contacted).columns(columns_read(study))
+    views = Table(read.matrix, read.names, read.categorical, read.customer)
+    terms = terms or effect_terms(study, views, interactions=False)
+    action, answered = part.action[contacted], study.decisions.answer_channel[part.rows[contacted]] >= 0
+    contacts = []
+    for c in range(len(outbound)):
+        own = np.flatnonzero(action == 1 + c)
+        outcome = answered[own].astype(np.float64)
+        contacts.append(Contacts(design_of(terms, views.rows(own)), outcome, np.zeros(len(own))))
+    found = fit_random_effects(contacts, layout_of(terms, outbound))
+    weights = tuple(tuple(row) for row in found.weights.tolist())
+    return ContactEffects(terms=terms, intercept=tuple(found.intercept.tolist()), weights=weights)
+
+
+def _sends(study: Study, part: Part) -> Sends:
+    """The contacts of a part that trees learn from, with all columns."""
+    most = max(10_000, study.profile.max_decisions // _TREES_SHARE)
+    kept = sample_customers(np.flatnonzero(part.action > 0), part.table.customer, study.hashes, most)
+    answered = study.decisions.answer_channel[part.rows[kept]] >= 0
+    return Sends(part.table.rows(kept), part.action[kept] - 1, answered)
+
+
+def _loss(judged: Labelled, shares: Floats) -> float:
+    """Nats an answer, weighted as the rows are."""
+    told = shares[np.arange(len(shares)), judged.label]
+    return float(-judged.weight @ np.log(np.maximum(told, 1e-6)) / judged.weight.sum())
