@@ -123,6 +123,12 @@ def softmax(score: Floats) -> Floats:
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
 
 
+def among(shares: Floats, possible: npt.NDArray[np.bool_]) -> Floats:
+    """Shares (n, k) renormalised over what is possible (n, k) in each row, which is not nothing."""
+    kept = np.where(possible, shares, 0.0)
+    return np.asarray(kept / kept.sum(axis=1, keepdims=True))
+
+
 def logit(probability: Floats) -> Floats:
     """log(p / (1 − p)), with p kept 1e-6 away from 0 and 1."""
     p = np.clip(probability, FLOOR, 1 - FLOOR)

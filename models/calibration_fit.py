@@ -5,6 +5,8 @@ customer) over none: on average none is hard to beat.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
@@ -24,6 +26,7 @@ from models.calibration import (
     Temperature,
     Unchanged,
     VectorScaling,
+    among,
     binary_log_losses,
     logit,
     logs,
@@ -61,7 +64,40 @@ def choose_binary(probability: Floats, outcome: npt.NDArray[np.generic], custome
     )
 
 
-def choose_multiclass(probability: Floats, label: Ints, weight: Floats, customer: Ints) -> MulticlassMap:
+@dataclass(frozen=True, eq=False)
+class _Labels:
+    """Rows with their labels: probability, possible (n, k); label, weight (n,)."""
+
+    probability: Floats
+    label: Ints
+    weight: Floats
+    possible: npt.NDArray[np.bool_]
+
+    def rows(self, keep: Ints) -> "_Labels":
+        """The given rows."""
+        return _Labels(self.probability[keep], self.label[keep], self.weight[keep], self.possible[keep])
+
+    @cached_property
+    def share(self) -> Floats:
+        """(n,) weights that sum to one."""
+        return np.asarray(self.weight / self.weight.sum())
+
+    def taken(self, values: Floats) -> Floats:
+        """(n,) those of the labels."""
+        return np.asarray(values[np.arange(len(self.label)), self.label])
+
+    def allowed(self, score: Floats) -> Floats:
+        """The scores, −∞ where the label was not possible."""
+        return np.where(self.possible, score, -np.inf)
+
+
+def choose_multiclass(
+    probability: Floats,
+    label: Ints,
+    weight: Floats,
+    customer: Ints,
+    possible: npt.NDArray[np.bool_] | None = None,
+) -> MulticlassMap:
     """The multiclass map that wins on these held-out rows, or none.
 
     Args:
@@ -69,15 +105,17 @@ def choose_multiclass(probability: Floats, label: Ints, weight: Floats, customer
         label: (n,), class numbers.
         weight: (n,), at least 0.
         customer: (n,), numbers; rows of one customer stay in one fold.
+        possible: (n, k), which labels a row could have had; any, if None. What never had a chance teaches nothing.
     """
+    seen = _Labels(probability, label, weight, np.ones_like(probability, bool) if possible is None else possible)
 
     def losses(rows_probability: Floats, rows: Ints) -> Floats:
-        return -logs(rows_probability)[np.arange(len(rows)), label[rows]]
+        return -logs(among(rows_probability, seen.possible[rows]))[np.arange(len(rows)), label[rows]]
 
     fits: list[Callable[[Ints], MulticlassMap]] = [
-        lambda rows: _fit_temperature(probability[rows], label[rows], weight[rows]),
-        lambda rows: _fit_vector(probability[rows], label[rows], weight[rows]),
-        lambda rows: _fit_matrix(probability[rows], label[rows], weight[rows]),
+        lambda rows: _fit_temperature(seen.rows(rows)),
+        lambda rows: _fit_vector(seen.rows(rows)),
+        lambda rows: _fit_matrix(seen.rows(rows)),
     ]
     none = losses(probability, np.arange(len(label)))
     return _chosen(fits, lambda m, rows: losses(m.apply(probability[rows]), rows), none, weight, customer)
@@ -172,42 +210,38 @@ def _fit_isotonic(probability: Floats, outcome: npt.NDArray[np.generic]) -> Isot
     return Isotonic(score=tuple(x.tolist()), probability=tuple(np.clip(y, FLOOR, 1 - FLOOR).tolist()))
 
 
-def _fit_temperature(probability: Floats, label: Ints, weight: Floats) -> Temperature:
-    x = logs(probability)
-    share = weight / weight.sum()
-    taken = x[np.arange(len(label)), label]
+def _fit_temperature(seen: _Labels) -> Temperature:
+    x = logs(seen.probability)
+    taken = seen.taken(x)
 
     def loss(theta: Floats) -> tuple[float, Floats]:
-        inverse = float(theta[0])
-        p = softmax(inverse * x)
-        value = -share @ log_softmax(inverse * x, axis=1)[np.arange(len(label)), label]
-        return float(value), np.array([share @ ((p * x).sum(axis=1) - taken)])
+        score = seen.allowed(float(theta[0]) * x)
+        value = -seen.share @ seen.taken(log_softmax(score, axis=1))
+        return float(value), np.array([seen.share @ ((softmax(score) * x).sum(axis=1) - taken)])
 
     found = minimize(loss, np.array([1.0]), jac=True, method="L-BFGS-B", bounds=[(0.05, 20.0)])
     return Temperature(temperature=1 / float(found.x[0]))
 
 
-def _fit_vector(probability: Floats, label: Ints, weight: Floats) -> VectorScaling:
+def _fit_vector(seen: _Labels) -> VectorScaling:
     """Vector scaling with a slight pull towards slope 1 and intercept 0, which keeps rare classes finite."""
-    k = probability.shape[1]
-    matrix, intercept = _fit_linear(probability, label, weight, np.eye(k, dtype=bool))
+    matrix, intercept = _fit_linear(seen, np.eye(seen.probability.shape[1], dtype=bool))
     return VectorScaling(slope=tuple(np.diag(matrix).tolist()), intercept=tuple(intercept.tolist()))
 
 
-def _fit_matrix(probability: Floats, label: Ints, weight: Floats) -> MatrixScaling:
+def _fit_matrix(seen: _Labels) -> MatrixScaling:
     """Matrix scaling, drawn to the identity as vector scaling is (off-diagonal regularisation, Kull et al., 2019)."""
-    k = probability.shape[1]
-    matrix, intercept = _fit_linear(probability, label, weight, np.ones((k, k), dtype=bool))
+    k = seen.probability.shape[1]
+    matrix, intercept = _fit_linear(seen, np.ones((k, k), dtype=bool))
     return MatrixScaling(weight=tuple(map(tuple, matrix.tolist())), intercept=tuple(intercept.tolist()))
 
 
-def _fit_linear(probability: Floats, label: Ints, weight: Floats, free: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:
+def _fit_linear(seen: _Labels, free: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:
     """Multinomial regression of the label on log p: (k, k) weights, only those of `free`, and (k,) intercepts."""
-    x = logs(probability)
+    x = logs(seen.probability)
     k = x.shape[1]
-    share = weight / weight.sum()
     hot = np.zeros_like(x)
-    hot[np.arange(len(label)), label] = 1
+    hot[np.arange(len(x)), seen.label] = 1
 
     def spread(theta: Floats) -> Floats:
         matrix = np.zeros((k, k))
@@ -216,9 +250,9 @@ def _fit_linear(probability: Floats, label: Ints, weight: Floats, free: npt.NDAr
 
     def loss(theta: Floats) -> tuple[float, Floats]:
         matrix, intercept = spread(theta[:-k]), theta[-k:]
-        score = x @ matrix.T + intercept
-        residual = (softmax(score) - hot) * share[:, None]
-        value = -share @ (log_softmax(score, axis=1) * hot).sum(axis=1)
+        score = seen.allowed(x @ matrix.T + intercept)
+        residual = (softmax(score) - hot) * seen.share[:, None]
+        value = -seen.share @ seen.taken(log_softmax(score, axis=1))
         pull = np.concatenate([theta[:-k] - np.eye(k)[free], intercept])
         gradient = np.concatenate([(residual.T @ x)[free], residual.sum(axis=0)]) + _RIDGE * pull
         return float(value + _RIDGE * (pull @ pull) / 2), gradient

@@ -9,22 +9,25 @@ so that a channel on which a customer was hardly ever contacted borrows from the
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from models.answers import Sends, fit_answers, refit_answers
 from models.artefact import Floats, Ints
 from models.boosting import Recipe, predicted
+from models.calibration import among
 from models.calibration_fit import choose_multiclass
 from models.effect_terms import Term
 from models.effects import ContactEffects, answer_probability
-from models.preference import FittedPreference, Labelled
+from models.preference import FittedPreference
 from models.random_effects import Contacts, fit_random_effects
 from models.tables import Table, mapped, places_of
 from models.trees import shares_of
 from training.additive import design_of, layout_of
+from training.baselines import open_channels
 from training.effect_views import columns_read, effect_terms
 from training.heads import CONTACT, head_channels, labelled_rows
 from training.rows import ComputedTable, with_each_action
@@ -34,6 +37,28 @@ from training.study import Part, Study
 _TREES: Final = Recipe(trees=120, learning_rate=0.1, rows_per_leaf=200)
 _TREES_SHARE: Final = 4
 """Of the decisions, as many as trees learn from: they cost ten times what effects do."""
+
+
+@dataclass(frozen=True, eq=False)
+class AnsweredRows:
+    """Answered sends that show what equal contact over the open channels would, n of them.
+
+    rows: of the study's decisions, ascending; label: (n,) places among the classes; weight: (n,), inverse to the
+    propensity of the send; customer: (n,) numbers; possible: (n, classes), known to be open by the history before. An
+    answer on a closed channel cannot come, which says nothing of how well the customer likes it; and a channel must not
+    count as open because it was answered, or the seldom open ones would look better than they are.
+    """
+
+    rows: Ints
+    label: Ints
+    weight: Floats
+    customer: Ints
+    possible: npt.NDArray[np.bool_]
+
+    def loss(self, shares: Floats) -> float:
+        """Nats an answer, weighted, of shares (n, classes) among what was possible."""
+        told = among(shares, self.possible)[np.arange(len(shares)), self.label]
+        return float(-self.weight @ np.log(np.maximum(told, 1e-6)) / self.weight.sum())
 
 
 def fit_contact(study: Study, learn: Part, choose: Part, propensity: Floats) -> FittedPreference:
@@ -55,16 +80,13 @@ def fit_contact(study: Study, learn: Part, choose: Part, propensity: Floats) -> 
         seed=params.seed,
         threads=params.threads,
     )
-    judged, rows = labelled_rows(study, choose, CONTACT, propensity)
-    keep = np.flatnonzero(np.isin(judged.label, trees.classes) & (judged.weight > 0))
-    if trees.fixed is not None or len(keep) == 0:
+    judged = answered_rows(study, trees, choose, propensity)
+    if trees.fixed is not None or len(judged.label) == 0:
         return trees
-    judged, rows = judged.rows(keep), rows[keep]
-    judged = replace(judged, label=np.searchsorted(np.array(trees.classes), judged.label))
     effects = replace(trees, text=None, effects=_effects(study, learn), trees=0, undone_splits=0, fewest_customers=None)
-    contenders = [(each, contact_shares(study, each, rows)) for each in (effects, trees)]
-    best, shares = min(contenders, key=lambda contender: _loss(judged, contender[1]))
-    calibration = choose_multiclass(shares, judged.label, judged.weight, judged.table.customer)
+    contenders = [(each, contact_shares(study, each, judged.rows)) for each in (effects, trees)]
+    best, shares = min(contenders, key=lambda contender: judged.loss(contender[1]))
+    calibration = choose_multiclass(shares, judged.label, judged.weight, judged.customer, judged.possible)
     return replace(best, calibration=calibration)
 
 
@@ -83,6 +105,18 @@ def contact_shares(study: Study, fitted: FittedPreference, rows: Ints) -> Floats
     if fitted.fixed is not None:
         return np.tile(np.array(fitted.fixed), (len(rows), 1))
     return fitted.calibration.apply(shares_of(_answers(study, fitted, rows)[:, list(fitted.classes)]))
+
+
+def answered_rows(study: Study, fitted: FittedPreference, part: Part, propensity: Floats) -> AnsweredRows:
+    """The answered sends of a part on the channels of a preference, where the channel was known to be open before."""
+    found, rows = labelled_rows(study, part, CONTACT, propensity)
+    keep = np.flatnonzero(np.isin(found.label, fitted.classes) & (found.weight > 0))
+    label = np.searchsorted(np.array(fitted.classes), found.label[keep])
+    spine = study.decisions.spine.rows(rows[keep])
+    possible = open_channels(study.params, study.source, spine)[:, list(fitted.classes)]
+    known = np.flatnonzero(possible[np.arange(len(keep)), label])
+    keep = keep[known]
+    return AnsweredRows(rows[keep], label[known], found.weight[keep], found.table.customer[keep], possible[known])
 
 
 def _answers(study: Study, fitted: FittedPreference, rows: Ints) -> Floats:
@@ -121,9 +155,3 @@ def _sends(study: Study, part: Part) -> Sends:
     kept = sample_customers(np.flatnonzero(part.action > 0), part.table.customer, study.hashes, most)
     answered = study.decisions.answer_channel[part.rows[kept]] >= 0
     return Sends(part.table.rows(kept), part.action[kept] - 1, answered)
-
-
-def _loss(judged: Labelled, shares: Floats) -> float:
-    """Nats an answer, weighted as the rows are."""
-    told = shares[np.arange(len(shares)), judged.label]
-    return float(-judged.weight @ np.log(np.maximum(told, 1e-6)) / judged.weight.sum())

@@ -8,11 +8,12 @@ import numpy.typing as npt
 
 from models.artefact import Floats, Ints, Matrix
 from models.boosting import predicted
+from models.calibration import among
 from models.evidence import Evidence
 from models.preference import FittedPreference
 from models.tables import Rows, places_of
 from training.baselines import fixed_policies, history_policies, open_channels
-from training.contact_preference import contact_shares
+from training.contact_preference import answered_rows, contact_shares
 from training.evaluation import Judged
 from training.fitting import Models
 from training.heads import CONTACT, head_channels, labelled_rows
@@ -59,18 +60,21 @@ def judge_preference(
 
     `shares` (n channels,) are those of the learning period, the same for everybody.
     """
-    labelled, places = labelled_rows(study, part, head, propensity)
-    keep = np.flatnonzero(np.isin(labelled.label, fitted.classes) & (labelled.weight > 0))
-    if len(keep) < 50:
-        return None
-    rows = labelled.rows(keep)
-    label = np.searchsorted(np.array(fitted.classes), rows.label)
     if head == CONTACT:
-        shown = contact_shares(study, fitted, places[keep])
+        answered = answered_rows(study, fitted, part, propensity)
+        label, weight, possible = answered.label, answered.weight, answered.possible
+        shown = contact_shares(study, fitted, answered.rows)
     else:
+        labelled, _ = labelled_rows(study, part, head, propensity)
+        keep = np.flatnonzero(np.isin(labelled.label, fitted.classes) & (labelled.weight > 0))
+        rows = labelled.rows(keep)
+        label, weight = np.searchsorted(np.array(fitted.classes), rows.label), rows.weight
         shown = _shares(fitted, rows.table, study.params.threads)
-    fixed = np.tile(shares[list(fitted.classes)] / shares[list(fitted.classes)].sum(), (len(keep), 1))
-    share = rows.weight / rows.weight.sum()
+        possible = np.ones_like(shown, dtype=np.bool_)
+    if len(label) < 50:
+        return None
+    shown, fixed = among(shown, possible), among(np.tile(shares[list(fitted.classes)], (len(label), 1)), possible)
+    share = weight / weight.sum()
 
     def loss(p: Floats) -> float:
         return float(-share @ np.log(np.maximum(p[np.arange(len(label)), label], 1e-6)))
@@ -78,7 +82,7 @@ def judge_preference(
     def top_1(p: Floats) -> float:
         return float(share @ (p.argmax(axis=1) == label))
 
-    return PreferenceQuality(len(keep), loss(shown), loss(fixed), top_1(shown), top_1(fixed))
+    return PreferenceQuality(len(label), loss(shown), loss(fixed), top_1(shown), top_1(fixed))
 
 
 def learned_shares(study: Study, part: Part, head: str, propensity: Floats) -> Floats:

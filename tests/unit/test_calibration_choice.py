@@ -14,6 +14,7 @@ from models.calibration import (
     Temperature,
     Unchanged,
     VectorScaling,
+    among,
     binary_log_losses,
     logit,
 )
@@ -123,3 +124,16 @@ def test_clustered_error_of_copied_rows_is_that_of_one_copy():
     copied = clustered_mean(np.repeat(value, 9), np.ones(1800), np.repeat(np.arange(200), 9))
     assert copied == pytest.approx(once)
     assert once[1] == pytest.approx(value.std() / np.sqrt(200))
+
+
+def test_an_answer_that_was_not_possible_says_nothing_of_the_share():
+    """The third class could seldom occur; its share is right all the same, and only whoever knows that sees it."""
+    rng = np.random.default_rng(11)
+    shares = rng.dirichlet([2.0, 2.0, 2.0], 4_000)
+    possible = rng.random(shares.shape) < np.array([1.0, 0.9, 0.2])
+    told = among(shares, possible)
+    label = (told.cumsum(axis=1) < rng.random((len(told), 1))).sum(axis=1)
+    given = (shares, label, np.ones(len(label)), np.arange(len(label)))
+    assert choose_multiclass(*given, possible).kind == "none"
+    misled = choose_multiclass(*given)
+    assert misled.apply(shares)[:, 2].mean() < 0.5 * shares[:, 2].mean()
