@@ -51,6 +51,13 @@ class FittedPreference:
     fewest_customers: int | None = None
     effects: ContactEffects | None = None
 
+    @property
+    def learner(self) -> str:
+        """What learned it."""
+        if self.fixed is not None:
+            return "fixed shares"
+        return "trees" if self.effects is None else "effects"
+
 
 def exposure_weights(propensity: Floats) -> Floats:
     """1 / propensity, at most 50 and scaled to mean one: one lucky answer must not outshout a channel.

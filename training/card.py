@@ -88,7 +88,7 @@ def concessions(qualities: dict[str, Quality]) -> Iterator[tuple[str, str]]:
 
 
 def _preferences(report: TrainingReport) -> Iterator[str]:
-    yield "Preferred channel, held-out rows: log loss and share named first, beside the same shares for everybody"
+    yield "Preferred channel, held-out rows (answers: where open): log loss and share named first, beside fixed shares"
     for head, q in report.preferences.items():
         losses = f"{q.log_loss:.4f} against {q.log_loss_of_shares:.4f}"
         yield f"  {head:14}{q.rows:>9,} rows   {losses}   {q.top_1:.1%} against {q.top_1_of_shares:.1%}"

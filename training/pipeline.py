@@ -340,7 +340,7 @@ def _report(
             "trees": models.response.rounds,
             "trials": len(models.tried),
             "calibration": models.response.learned.calibration.kind,
-            "contact_learner": "effects" if models.contact.effects is not None else "trees",
+            "contact_learner": models.contact.learner,
             "contact_trees": models.contact.trees,
             "engagement_trees": models.engagement.trees,
             "undone_splits": sum(each.undone_splits for each in trees),
