@@ -8,7 +8,6 @@ those of `models.random_effects` with nothing that comes by itself,
 so that a channel on which a customer was hardly ever contacted borrows from the others, and from people like them.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -18,15 +17,15 @@ import numpy.typing as npt
 from models.answers import Sends, fit_answers, refit_answers
 from models.artefact import Floats, Ints
 from models.boosting import Recipe, predicted
-from models.calibration import among
+from models.calibration import Unchanged, among
 from models.calibration_fit import choose_multiclass
+from models.delays import untimed
 from models.effect_terms import Term
 from models.effects import ContactEffects, answer_probability
 from models.preference import FittedPreference
-from models.random_effects import Contacts, fit_random_effects
 from models.tables import Table, mapped, places_of
 from models.trees import shares_of
-from training.additive import design_of, layout_of
+from training.additive import Seen, fit_effects
 from training.baselines import open_channels
 from training.effect_views import columns_read, effect_terms
 from training.heads import CONTACT, head_channels, labelled_rows
@@ -83,7 +82,7 @@ def fit_contact(study: Study, learn: Part, choose: Part, propensity: Floats) -> 
     judged = answered_rows(study, trees, choose, propensity)
     if trees.fixed is not None or len(judged.label) == 0:
         return trees
-    effects = replace(trees, text=None, effects=_effects(study, learn), trees=0, undone_splits=0, fewest_customers=None)
+    effects = FittedPreference(None, trees.classes, Unchanged(), None, trees=0, effects=_effects(study, learn))
     contenders = [(each, contact_shares(study, each, judged.rows)) for each in (effects, trees)]
     best, shares = min(contenders, key=lambda contender: judged.loss(contender[1]))
     calibration = choose_multiclass(shares, judged.label, judged.weight, judged.customer, judged.possible)
@@ -133,20 +132,14 @@ def _answers(study: Study, fitted: FittedPreference, rows: Ints) -> Floats:
 
 def _effects(study: Study, part: Part, terms: tuple[Term, ...] | None = None) -> ContactEffects:
     """What the contacts of a part say of answers, by these terms, or by those that the part allows."""
-    outbound: Sequence[str] = study.params.outbound
+    outbound = study.params.outbound
     contacted = np.flatnonzero(part.action > 0)
     read = part.table.rows(contacted).columns(columns_read(study))
     views = Table(read.matrix, read.names, read.categorical, read.customer)
     terms = terms or effect_terms(study, views, interactions=False)
-    action, answered = part.action[contacted], study.decisions.answer_channel[part.rows[contacted]] >= 0
-    contacts = []
-    for c in range(len(outbound)):
-        own = np.flatnonzero(action == 1 + c)
-        outcome = answered[own].astype(np.float64)
-        contacts.append(Contacts(design_of(terms, views.rows(own)), outcome, np.zeros(len(own))))
-    found = fit_random_effects(contacts, layout_of(terms, outbound))
-    weights = tuple(tuple(row) for row in found.weights.tolist())
-    return ContactEffects(terms=terms, intercept=tuple(found.intercept.tolist()), weights=weights)
+    answered = study.decisions.answer_channel[part.rows[contacted]] >= 0
+    seen = Seen(part.action[contacted], answered, part.delay[contacted])
+    return fit_effects(terms, outbound, views, seen, np.zeros(len(contacted)), untimed(len(outbound)))
 
 
 def _sends(study: Study, part: Part) -> Sends:
