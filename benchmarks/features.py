@@ -1,8 +1,10 @@
 """Cost of the features as multiples of one DuckDB scan of the same five columns, beside the peers; judges nothing.
 
-python -m benchmarks.features [--customers 1000000] [--folder DIR] [--no-featuretools]; 1,000,000 customers have about
-50 million events and 5 million decisions. Synthetic events are written once per folder and size. Compiling is not
-counted. Featuretools runs in an environment of its own, made in the folder. The last line is JSON.
+python -m benchmarks.features [--customers 1000000] [--folder DIR] [--no-featuretools] [--no-peers]; 1,000,000 customers
+have about 50 million events and 5 million decisions. Synthetic events are written once per folder and size. Compiling
+is not counted. The scan and our jobs run in turn, several times; scans are the median of the turns' own ratios, so that
+a machine whose speed drifts moves both. Featuretools runs in an environment of its own, made in the folder. The last
+line is JSON.
 """
 
 import argparse
@@ -12,9 +14,9 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -42,16 +44,33 @@ SLICE = (200, 100)
 """Customers and rows that Featuretools is given."""
 
 
+TURNS = 5
+"""How often the scan and our jobs run, one after another."""
+
+SCAN = "DuckDB scan"
+
+
 @dataclass(frozen=True)
 class Cost:
-    """What a job took."""
+    """What a job took, medians; scans: CPU by that of a scan in the same turn."""
 
     name: str
     rows: int
     features: int
     cpu_s: float
     wall_s: float
+    scans: float
     peak_gb: float | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """Work over so many rows and features."""
+
+    name: str
+    rows: int
+    features: int
+    run: Callable[[], object]
 
 
 def scanned(raw: Path) -> None:
@@ -129,28 +148,35 @@ def written(program: Program, work: Work, path: Path) -> None:
             writer.write_table(feature_rows(writer.schema, ids, spine.as_of_us[begin : begin + len(block)], block))
 
 
-def measured(work: Callable[[], object], times: int = 3) -> tuple[float, float]:
-    """Median CPU and wall seconds."""
-    figures = []
-    for _ in range(times):
-        wall, cpu = time.perf_counter(), time.process_time()
-        work()
-        figures.append((time.process_time() - cpu, time.perf_counter() - wall))
-    cpus, walls = zip(*figures, strict=True)
-    return float(np.median(cpus)), float(np.median(walls))
+def measured(work: Callable[[], object]) -> tuple[float, float]:
+    """CPU and wall seconds."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    work()
+    return time.process_time() - cpu, time.perf_counter() - wall
 
 
-def peer(job: str, folder: Path, customers: int) -> Cost:
+def in_turn(jobs: Sequence[Job]) -> list[Cost]:
+    """All jobs, one after another, `TURNS` times; the first is the scan."""
+    cpu, wall = np.zeros((2, TURNS, len(jobs)))
+    for turn in range(TURNS):
+        for at, job in enumerate(jobs):
+            cpu[turn, at], wall[turn, at] = measured(job.run)
+    columns = (np.median(each, axis=0).tolist() for each in (cpu, wall, cpu / cpu[:, :1]))
+    return [Cost(job.name, job.rows, job.features, *found) for job, *found in zip(jobs, *columns, strict=True)]
+
+
+def peer(job: str, folder: Path, customers: int, scan_s: float) -> Cost:
     """A job of `benchmarks.parts.feature_peers`, in a process of its own."""
     command = [sys.executable, "-m", "benchmarks.parts.feature_peers", job, str(folder), str(customers)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{job}: {done.stderr}")
     found = json.loads(done.stdout.splitlines()[-1])
-    return Cost(job, found["rows"], found.get("features", 0), found["cpu_s"], found["wall_s"], found["peak_gb"])
+    cpu_s = found["cpu_s"]
+    return Cost(job, found["rows"], found.get("features", 0), cpu_s, found["wall_s"], cpu_s / scan_s, found["peak_gb"])
 
 
-def featuretools(folder: Path, raw: Path) -> Cost:
+def featuretools(folder: Path, raw: Path, scan_s: float) -> Cost:
     """The slice, in an environment that is made once."""
     python = folder / "featuretools" / "bin" / "python"
     if not python.exists():
@@ -160,36 +186,51 @@ def featuretools(folder: Path, raw: Path) -> Cost:
     script = Path(__file__).with_name("parts") / "featuretools_peer.py"
     command = [str(python), str(script), str(raw), *map(str, SLICE)]
     found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
-    return Cost("featuretools (slice)", found["rows"], found["features"], found["cpu_s"], found["cpu_s"])
+    cpu_s = found["cpu_s"]
+    return Cost("featuretools (slice)", found["rows"], found["features"], cpu_s, cpu_s, cpu_s / scan_s)
 
 
-def ours(work: Work, features: list[Feature], params: Params, folder: Path) -> list[Cost]:
-    """Spine, batch and batch as a file; and that another selection compiled nothing."""
-    timeline = work.timeline
+def our_jobs(work: Work, features: list[Feature], params: Params, folder: Path) -> list[Job]:
+    """Spine, batch and batch as a file."""
+    timeline, n = work.timeline, len(features)
     program = compile_program(features, timeline.codebook, params.features.windows_days)
-    emptied(swept(program, timeline.blocks(BLOCK_EVENTS), rows_of(work.spine, 0, 1)))
-    before, compiled = peak_gb(), len(run_sweep.signatures)
-    everyone, n = batch_rows(timeline.n_customers), len(features)
-    spine = measured(partial(described, program, work))
-    extra = peak_gb() - before
-    batch = measured(lambda: emptied(swept(program, timeline.blocks(BLOCK_EVENTS), everyone)))
-    file = measured(lambda: written(program, work, folder / "features.parquet"), 1)
-    assert len(run_sweep.signatures) == compiled, "a selection of features compiled something"
+    everyone = batch_rows(timeline.n_customers)
+
+    def batch() -> None:
+        emptied(swept(program, timeline.blocks(BLOCK_EVENTS), everyone))
+
     return [
-        Cost("ours: spine", len(work.spine), n, *spine, extra),
-        Cost("ours: batch", len(everyone), n, *batch),
-        Cost("ours: batch written", len(everyone), n, *file),
+        Job("ours: spine", len(work.spine), n, partial(described, program, work)),
+        Job("ours: batch", len(everyone), n, batch),
+        Job("ours: batch written", len(everyone), n, partial(written, program, work, folder / "features.parquet")),
     ]
 
 
-def show(costs: list[Cost], scan_s: float) -> None:
+def ours(work: Work, params: Params) -> list[Cost]:
+    """The scan, our jobs with the features asked for, and with all; and that no selection compiled anything."""
+    features, place = default_features(params, work.timeline.codebook), work.raw.parent
+    asked, every = (our_jobs(work, each, params, place) for each in (spread(features, ASKED_FEATURES), [*features]))
+    first = compile_program(features[:1], work.timeline.codebook, params.features.windows_days)
+    emptied(swept(first, work.timeline.blocks(BLOCK_EVENTS), rows_of(work.spine, 0, 1)))
+    before, compiled = peak_gb(), len(run_sweep.signatures)
+    asked[0].run()
+    extra = peak_gb() - before
+    scan = Job(SCAN, work.timeline.n_events, 5, partial(scanned, work.raw))
+    costs = in_turn([scan, *asked, *every])
+    assert len(run_sweep.signatures) == compiled, "a selection of features compiled something"
+    costs[1] = replace(costs[1], peak_gb=extra)
+    return costs
+
+
+def show(costs: list[Cost]) -> None:
     """A row a job."""
     print(f"{'job':26}{'rows':>12}{'features':>10}{'CPU-s':>10}{'wall s':>10}{'scans':>9}{'peak GB':>9}")
     for each in costs:
         peak = "" if each.peak_gb is None else f"{each.peak_gb:9.2f}"
         print(
             f"{each.name:26}{each.rows:>12,}{each.features:>10}{each.cpu_s:>10.2f}{each.wall_s:>10.2f}"
-            f"{each.cpu_s / scan_s:>9.2f}{peak}"
+            f"{each.scans:>9.2f}{peak}",
+            flush=True,
         )
 
 
@@ -198,48 +239,58 @@ def growth(work: Work, program: Program, folder: Path, params: Params) -> float:
     tenth = prepared(folder, work.timeline.n_customers // 10, params)
     found = []
     for _ in range(3):
-        whole, _ = measured(partial(described, program, work), 1)
-        parts_of_whole = [measured(partial(described, program, tenth), 1)[0] for _ in range(10)]
+        whole, _ = measured(partial(described, program, work))
+        parts_of_whole = [measured(partial(described, program, tenth))[0] for _ in range(10)]
         found.append(whole / float(np.mean(parts_of_whole)))
     return float(np.median(found))
 
 
-def report(folder: Path, customers: int, params: Params, with_featuretools: bool) -> dict[str, float]:
+def scaling(work: Work, folder: Path, params: Params) -> dict[str, float]:
+    """What two threads gain, in turn with one, and what ten times the customers cost."""
+    features = default_features(params, work.timeline.codebook)
+    program = compile_program(features, work.timeline.codebook, params.features.windows_days)
+    gains = []
+    for _ in range(TURNS):
+        one, two = (measured(partial(swept_by, program, work, threads))[1] for threads in (1, 2))
+        gains.append(one / two)
+    return {"speedup_two_threads": float(np.median(gains)), "growth_ten_times": growth(work, program, folder, params)}
+
+
+def beside(folder: Path, work: Work, spine: Cost, scan_s: float, with_featuretools: bool) -> dict[str, float]:
+    """What peers take, and sorting."""
+    place, customers = work.raw.parent, work.timeline.n_customers
+    peers = [peer(job, place, customers, scan_s) for job in ("duckdb_batch", "polars_batch", "duckdb_spine")]
+    slow = [featuretools(folder, work.raw, scan_s)] if with_featuretools else []
+    peer("unsorted", place, customers, scan_s)
+    sorting = peer("sort", place, customers, scan_s)
+    show([*peers, *slow, sorting])
+    a_row = spine.cpu_s / spine.rows
+    ratios = {"featuretools_ratio": slow[0].cpu_s / slow[0].rows / a_row} if slow else {}
+    return {"sort_peak_gb": sorting.peak_gb or 0.0, **ratios}
+
+
+def report(folder: Path, options: argparse.Namespace, params: Params) -> dict[str, float]:
     """All figures, each as it is found."""
-    work = prepared(folder, customers, params)
-    timeline, place = work.timeline, work.raw.parent
-    features = default_features(params, timeline.codebook)
+    work = prepared(folder, options.customers, params)
+    timeline = work.timeline
     print(
         f"{timeline.n_customers:,} customers, {timeline.n_events:,} events, {len(work.spine):,} decisions", flush=True
     )
-    scan, _ = measured(lambda: scanned(work.raw), 5)
-    asked = ours(work, spread(features, ASKED_FEATURES), params, place)
-    every = ours(work, list(features), params, place)
-    program = compile_program(features, timeline.codebook, params.features.windows_days)
-    walls = [measured(partial(swept_by, program, work, threads))[1] for threads in (1, 2)]
-    grown = growth(work, program, folder, params)
-    show([Cost("DuckDB scan", timeline.n_events, 5, scan, scan), *asked, *every], scan)
-    peers = [peer(job, place, customers) for job in ("duckdb_batch", "polars_batch", "duckdb_spine")]
-    slow = [featuretools(folder, work.raw)] if with_featuretools else []
-    peer("unsorted", place, customers)
-    sorting = peer("sort", place, customers)
-    show([*peers, *slow, sorting], scan)
-    spine, batch, file = asked
-    stored = online.measure(min(customers, ONLINE_CUSTOMERS))
-    return {
-        "spine_scans": spine.cpu_s / scan,
-        "batch_scans": batch.cpu_s / scan,
-        "batch_written_scans": file.cpu_s / scan,
-        "spine_scans_all": every[0].cpu_s / scan,
-        "batch_scans_all": every[1].cpu_s / scan,
-        "speedup_two_threads": walls[0] / walls[1],
-        "growth_ten_times": grown,
+    scan, spine, batch, file, spine_all, batch_all, file_all = ours(work, params)
+    show([scan, spine, batch, file, spine_all, batch_all, file_all])
+    figures = {
+        "spine_scans": spine.scans,
+        "batch_scans": batch.scans,
+        "batch_written_scans": file.scans,
+        "spine_scans_all": spine_all.scans,
+        "batch_scans_all": batch_all.scans,
         "spine_extra_gb": spine.peak_gb or 0.0,
-        "sort_peak_gb": sorting.peak_gb or 0.0,
-        "featuretools_ratio": slow[0].cpu_s / slow[0].rows / (spine.cpu_s / spine.rows) if slow else float("nan"),
-        "online_p50_ms": stored["online_p50_ms"],
-        "online_p99_ms": stored["online_p99_ms"],
+        **scaling(work, folder, params),
     }
+    if not options.no_peers:
+        figures |= beside(folder, work, spine, scan.cpu_s, not options.no_featuretools)
+    stored = online.measure(min(options.customers, ONLINE_CUSTOMERS))
+    return figures | {name: stored[name] for name in ("online_p50_ms", "online_p99_ms")}
 
 
 def main() -> None:
@@ -247,10 +298,11 @@ def main() -> None:
     parser.add_argument("--customers", type=int, default=1_000_000)
     parser.add_argument("--folder", type=Path, default=None, help="where to write; a temporary folder by default")
     parser.add_argument("--no-featuretools", action="store_true", help="leave out the peer that needs an index")
+    parser.add_argument("--no-peers", action="store_true", help="leave out all peers, and sorting")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or Path(temporary)
-        figures = report(folder, arguments.customers, load_params(), not arguments.no_featuretools)
+        figures = report(folder, arguments, load_params())
     print(json.dumps({name: round(value, 4) for name, value in figures.items()}))
 
 

@@ -35,7 +35,7 @@ from benchmarks.parts.scoring_work import (
     tables,
 )
 from contract.params import Params
-from features.spine import category_of
+from features.spine import candidates, category_of
 from models.bundle import CONTACT, ENGAGEMENT, RESPONSE, Bundle
 from serving.scorer import Scorer
 
@@ -87,12 +87,10 @@ def rows_for(scorer: Scorer, folder: Path, params: Params) -> Rows:
             work.timeline, np.arange(ROW_CUSTOMERS), known, as_of_us, category, block_customers=ROW_CUSTOMERS
         )
     )
-    actions = len(scorer.candidates.actions)
-    whole = np.empty((len(own), len(scorer.bundle.names)), np.float32)
-    names = list(scorer.bundle.names)
-    whole[:, [names.index(name) for name in scorer.joint.shared]] = np.repeat(shared, actions, axis=0)
-    whole[:, [names.index(name) for name in scorer.joint.own]] = own
-    return Rows(shared.copy(), own.copy(), whole, actions)
+    actions = scorer.candidates.actions
+    spine = candidates(np.arange(ROW_CUSTOMERS), as_of_us, category, actions)
+    whole = scorer.features.matrix(work.timeline, spine, known)
+    return Rows(shared.copy(), own.copy(), whole, len(actions))
 
 
 def batch_ways(scorer: Scorer, rows: Rows, singles: list[lgb.Booster]) -> list[Way]:

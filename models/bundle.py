@@ -9,7 +9,7 @@ profile.json  what the periods before training looked like, for monitoring; olde
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -28,7 +28,8 @@ from models.forecast_error import ForecastError
 from models.intervals import History, Intervals
 from models.joint import Joint, Parts
 from models.margin import Margin
-from models.response import Learned, Response
+from models.response import ACTION, Learned, Response
+from models.trees import read_columns
 
 FORMAT: Final = 4
 MANIFEST: Final = "bundle.json"
@@ -128,9 +129,27 @@ class Bundle:
         """The same with this profile beside the models; its version is another."""
         return Bundle.assembled(self.manifest, {**self.texts, PROFILE: text}, self.threads)
 
-    def joint(self, own: Collection[str], *, threads: int | None = None) -> Joint:
-        """The models over customers × actions, with these columns (names) as the actions' own."""
-        return self._joint(RESPONSE, own, self.threads if threads is None else threads)
+    @cached_property
+    def read(self) -> frozenset[str]:
+        """Names of the columns on which predictions depend; the others were offered to training, which took none."""
+        manifest, texts = self.manifest, self.texts
+        columns = {*manifest.history.columns, *read_columns(texts[RESPONSE])}
+        for name, head in ((CONTACT, manifest.contact), (ENGAGEMENT, manifest.engagement)):
+            columns |= {head.columns[at] for at in read_columns(texts.get(name, ""))}
+        effects = [each.columns for each in (manifest.effects, manifest.contact.effects) if each is not None]
+        named = {ACTION, *(self.names[at] for at in columns)}
+        return frozenset(named.union(manifest.margin.columns, *effects))
+
+    def joint(self, shared: Sequence[str], own: Sequence[str], *, threads: int | None = None) -> Joint:
+        """The models over customers × actions.
+
+        Args:
+            shared: names of the columns that all actions of a customer share; with `own` they are those of `read` at
+                least.
+            own: names of those that depend on the action.
+            threads: of the models, the bundle's by default.
+        """
+        return self._joint(RESPONSE, shared, own, self.threads if threads is None else threads)
 
     @cached_property
     def response(self) -> Response:
@@ -172,15 +191,15 @@ class Bundle:
 
     @cached_property
     def _plain(self) -> Joint:
-        return self._joint(RESPONSE, (), self.threads)
+        return self._joint(RESPONSE, self.names, (), self.threads)
 
     @cached_property
     def _judged(self) -> Joint:
-        return self._joint(JUDGED if JUDGED in self.texts else RESPONSE, (), self.threads)
+        return self._joint(JUDGED if JUDGED in self.texts else RESPONSE, self.names, (), self.threads)
 
-    def _joint(self, response: str, own: Collection[str], threads: int) -> Joint:
+    def _joint(self, response: str, shared: Sequence[str], own: Sequence[str], threads: int) -> Joint:
         parts = Parts(self._learned(response), self.texts.get(CONTACT), self.texts.get(ENGAGEMENT))
-        return Joint.of(self.manifest, parts, own, threads)
+        return Joint(self.manifest, parts, tuple(shared), tuple(own), threads)
 
     def _learned(self, response: str) -> Learned:
         effects = self.manifest.judged_effects if response == JUDGED else self.manifest.effects

@@ -35,14 +35,18 @@ class ContactEffects(Artefact):
     weights: tuple[tuple[float, ...], ...]
     link: Literal["log", "identity"] = "log"
 
+    @property
+    def columns(self) -> frozenset[str]:
+        """Names of the columns that the terms read."""
+        return frozenset(name for term in self.terms for name in term.columns)
+
     def over(self, places: Mapping[str, int]) -> "BoundEffects":
         """The effects over a matrix whose columns lie at `places`.
 
         Raises:
             ArtefactError: a term reads a column that the matrix has not.
         """
-        wanted = {name for term in self.terms for name in term.columns}
-        if missing := sorted(wanted - set(places)):
+        if missing := sorted(self.columns - set(places)):
             raise ArtefactError(f"contact effects: read {', '.join(missing)}, which depend on the action; train again")
         return BoundEffects(self, Reader.of(self.terms, places))
 

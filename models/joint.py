@@ -1,10 +1,11 @@
 """The models of a bundle over customers who share an as-of, each with the same actions; what is alike is done once.
 
 Columns come in two matrices: those that all actions of a customer share, (n, p), and the actions' own,
-(n · actions, q), a customer's rows side by side. Without columns of their own, actions are rows like any other.
+(n · actions, q), a customer's rows side by side. Without columns of their own, actions are rows like any other. Columns
+that no model reads need to be in neither.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from models.intervals import History
 from models.margin import BoundMargin
 from models.response import Learned, Response
 from models.tables import places_of
-from models.trees import Trees, probabilities, shares_of
+from models.trees import UNREAD, Trees, probabilities, shares_of
 
 if TYPE_CHECKING:
     from models.bundle import Manifest, Preference
@@ -37,34 +38,14 @@ class Parts:
 class Joint:
     """From the two matrices to probabilities.
 
-    own: names of the columns that depend on the row's action, all others are shared; both in the manifest's order.
+    shared, own: names of the columns of each matrix, in order; own are those that depend on the row's action.
     """
 
     manifest: "Manifest"
     parts: Parts
-    own: tuple[str, ...]
+    shared: tuple[str, ...]
+    own: tuple[str, ...] = ()
     threads: int = 1
-
-    @classmethod
-    def of(cls, manifest: "Manifest", parts: Parts, own: Collection[str], threads: int) -> "Joint":
-        """With those of the manifest's columns that are among `own` as the actions' own."""
-        return cls(manifest, parts, tuple(name for name in manifest.names if name in own), threads)
-
-    @cached_property
-    def shared(self) -> tuple[str, ...]:
-        """Names of the columns of the shared matrix."""
-        return tuple(name for name in self.manifest.names if name not in self.own)
-
-    def halves(self, rows: Matrix, actions: int) -> tuple[Matrix, Matrix]:
-        """The two matrices of whole rows (n · actions, all columns)."""
-        return rows[::actions, self._columns(self.shared)], rows[:, self._columns(self.own)]
-
-    def whole(self, shared: Matrix, own: Matrix) -> Matrix:
-        """The rows (n · actions, all columns) of two matrices: what `halves` takes apart."""
-        rows = np.empty((len(own), len(self.manifest.names)), np.float32)
-        rows[:, self._columns(self.shared)] = np.repeat(shared, len(own) // max(1, len(shared)), axis=0)
-        rows[:, self._columns(self.own)] = own
-        return rows
 
     def response(self, shared: Matrix, own: Matrix | None = None) -> Floats:
         """(n, actions) calibrated probability of a response to each action."""
@@ -127,13 +108,12 @@ class Joint:
 
     @cached_property
     def _response(self) -> Response:
-        names = self.manifest.names
-        return Response(self.parts.response, names, {names[i]: place for i, place in self._place_of.items()})
+        return Response(self.parts.response, self.manifest.names, self._places)
 
     @cached_property
     def _contact(self) -> Trees | None:
         text, columns = self.parts.contact, self.manifest.contact.columns
-        return None if text is None else Trees.of(text, [self._place_of[column] for column in columns])
+        return None if text is None else Trees.of(text, [self._place(column) for column in columns])
 
     @cached_property
     def _answer_effects(self) -> BoundEffects | None:
@@ -158,7 +138,7 @@ class Joint:
         return head.calibration.apply(probabilities(trees.raw(shared, threads=self.threads))[:, 0])
 
     def _moved(self, column: int) -> int:
-        place = self._place_of[column]
+        place = self._place(column)
         if place < 0:
             raise ArtefactError(
                 f"model {self.manifest.model_version}: reads '{self.manifest.names[column]}', which depends on the "
@@ -166,15 +146,11 @@ class Joint:
             )
         return place
 
-    @cached_property
-    def _place_of(self) -> Mapping[int, int]:
-        """Of each of the manifest's columns, as `Forest.parsed` has places."""
-        found: dict[int, int] = {}
-        sign: Callable[[int], int]
-        for names, sign in ((self.shared, lambda i: i), (self.own, lambda i: ~i)):
-            for i, name in enumerate(names):
-                found[self.manifest.names.index(name)] = sign(i)
-        return found
+    def _place(self, column: int) -> int:
+        """Of one of the manifest's columns."""
+        return self._places.get(self.manifest.names[column], UNREAD)
 
-    def _columns(self, names: Sequence[str]) -> list[int]:
-        return [self.manifest.names.index(name) for name in names]
+    @cached_property
+    def _places(self) -> Mapping[str, int]:
+        """Of each column of either matrix, as `Forest.parsed` has places."""
+        return places_of(self.shared) | {name: ~place for name, place in places_of(self.own).items()}

@@ -44,21 +44,23 @@ class Margin(Artefact):
     terms: tuple[Term, ...] = ()
     weights: tuple[float, ...] = ()
 
+    @property
+    def columns(self) -> frozenset[str]:
+        """Names of the columns that it reads."""
+        baskets = {name for name in (self.value_column, self.count_column) if name is not None}
+        return frozenset(baskets | {name for term in self.terms for name in term.columns})
+
     def over(self, places: Mapping[str, int]) -> "BoundMargin":
         """The margin over a matrix whose columns lie at `places`.
 
         Raises:
             ArtefactError: it reads a column that the matrix has not.
         """
-        if missing := sorted(self._read() - set(places)):
+        if missing := sorted(self.columns - set(places)):
             raise ArtefactError(
                 f"margin: reads {', '.join(missing)}, which the columns that all actions share have not; train again"
             )
         return BoundMargin(self, Reader.of(self.terms, places), dict(places))
-
-    def _read(self) -> set[str]:
-        baskets = {name for name in (self.value_column, self.count_column) if name is not None}
-        return baskets | {name for term in self.terms for name in term.columns}
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ from models.calibration import BinaryMap
 from models.effects import BoundEffects, ContactEffects
 from models.explanation import Explanation, explain, with_effects
 from models.tables import places_of
-from models.trees import Trees, probabilities
+from models.trees import UNREAD, Trees, probabilities
 
 ACTION = "action"
 
@@ -33,7 +33,8 @@ class Learned:
 class Response:
     """A learned response over two matrices: columns that all actions of a customer share, and the actions' own.
 
-    places: of each column by name; i in the shared matrix, ~i in the own one. columns: all names, in the text's order.
+    places: of each column that is read, by name; i in the shared matrix, ~i in the own one. columns: all names, in the
+    text's order.
     """
 
     learned: Learned
@@ -71,7 +72,7 @@ class Response:
     @cached_property
     def trees(self) -> Trees:
         """The trees over both matrices."""
-        return Trees.of(self.learned.text, [self.places[name] for name in self.columns])
+        return Trees.of(self.learned.text, [self.places.get(name, UNREAD) for name in self.columns])
 
     def _actions(self, shared: Matrix, own: Matrix | None) -> Ints:
         """(n, actions) numbers of the actions."""

@@ -1,9 +1,10 @@
 """One trained LightGBM model behind whichever engine evaluates it: the forest, or LightGBM where that refuses."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from scipy.special import expit
@@ -17,9 +18,19 @@ if TYPE_CHECKING:
     import lightgbm as lgb
 
 
+UNREAD: Final = 2**31 - 1
+"""The place of a column that no split reads: beyond every matrix."""
+
+
+def read_columns(text: str) -> frozenset[int]:
+    """Which of its columns any split of a model text reads; none of an empty text."""
+    lines = re.findall(r"^split_feature=(.*)$", text, flags=re.MULTILINE)
+    return frozenset(int(column) for line in lines for column in line.split())
+
+
 @dataclass(frozen=True)
 class Trees:
-    """A model text and where its columns lie, as `Forest.parsed` has it.
+    """A model text and where its columns lie, as `Forest.parsed` has it; `UNREAD` where none has to lie.
 
     forest: None where LightGBM evaluates; refused: then, why.
     """
@@ -63,8 +74,10 @@ class Trees:
         actions = 1 if own is None or len(shared) == 0 else len(own) // len(shared)
         if len(shared) == 0:
             return np.empty((0, actions, self.booster.num_model_per_iteration()))
-        rows = np.empty((len(shared) * actions, len(self.places)), np.float32)
+        rows = np.full((len(shared) * actions, len(self.places)), np.nan, np.float32)
         for column, place in enumerate(self.places):
+            if place == UNREAD:
+                continue
             if place >= 0:
                 rows[:, column] = np.repeat(shared[:, place], actions)
             elif own is not None:

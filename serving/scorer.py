@@ -18,8 +18,8 @@ from serving.scores import Floats, Predictions
 class Scorer:
     """A bundle and its features, ready to predict for any customers at any moment.
 
-    features: the bundle's own; candidates: the same in two, for no contact and each outbound channel; interval:
-    coverage of the bounds, in (0.5, 1).
+    features: the bundle's own; candidates: those of them that a model reads, in two, for no contact and each outbound
+    channel; interval: coverage of the bounds, in (0.5, 1).
     """
 
     bundle: Bundle
@@ -33,15 +33,16 @@ class Scorer:
         """The scorer of a loaded bundle; threads: of the models."""
         features = FeatureSet.from_json(bundle.manifest.features)
         actions = range(NO_ACTION, len(bundle.manifest.outbound) + 1)
-        candidates = CandidateFeatures.of(features, actions)
-        joint = bundle.joint(candidates.own.names, threads=threads)
+        read = features.select([name for name in features.names if name in bundle.read])
+        candidates = CandidateFeatures.of(read, actions)
+        joint = bundle.joint(candidates.shared.names, candidates.own.names, threads=threads)
         return cls(bundle, features, candidates, joint, interval)
 
     def predict(self, shared: Matrix, own: Matrix) -> Predictions:
         """What n customers will do, if contacted on each outbound channel and if not.
 
         Args:
-            shared: (n, p) the columns that all actions of a customer share.
+            shared: (n, p) the columns of `candidates` that all actions of a customer share.
             own: (n * actions, q) those of each action, a customer's rows side by side.
         """
         response = self.joint.response(shared, own)

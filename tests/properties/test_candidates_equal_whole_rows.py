@@ -11,6 +11,7 @@ from features.candidates import CandidateFeatures
 from features.matrix import learn_features
 from features.spine import candidates
 from features.timeline import UNKNOWN_CUSTOMER, build_timeline
+from models.bundle import CONTACT, RESPONSE, Bundle
 from models.joint import Joint, Parts
 from models.response import Learned
 from tests.properties.raw_histories import CUSTOMERS, DAY_US, DAYS, START_US, raw_history
@@ -55,11 +56,8 @@ def test_scores_of_the_halves_are_those_of_whole_rows(bundle):  # noqa: F811
     actions = len(BUNDLE_PARAMS.outbound) + 1
     rows = np.repeat(random.normal(size=(40, 3)).astype(np.float32), actions, axis=0)
     rows[:, 1] = np.tile(np.arange(actions), 40)
-    joint = bundle.joint(["action"])
-    shared, own = joint.halves(rows, actions)
-    assert (joint.shared, joint.own) == (("taste", "campaign_category"), ("action",))
-    assert np.array_equal(joint.whole(shared, own), rows)
-    assert np.array_equal(joint.whole(shared[:1], own[:actions]), rows[:actions])
+    joint = bundle.joint(["taste", "campaign_category"], ["action"])
+    shared, own = rows[::actions, [0, 2]], rows[:, [1]]
     assert np.array_equal(joint.response(shared, own).ravel(), bundle.predict_response(rows))
     assert np.array_equal(joint.contact(shared, own), bundle.contact_preference(rows))
     assert np.array_equal(joint.engagement(shared), bundle.engagement_preference(rows[::actions]))
@@ -73,11 +71,42 @@ def test_what_the_forest_refuses_lightgbm_evaluates(bundle):  # noqa: F811
     data = lgb.Dataset(rows, rows[:, 0] + rows[:, 1] > 0, params={"verbosity": -1})
     text = lgb.train({"objective": "binary", "verbosity": -1, "linear_tree": True}, data, 4).model_to_string()
     parts = Parts(Learned(text, None, bundle.manifest.response_calibration), None, None)
-    joint = Joint.of(bundle.manifest, parts, ["action"], 1)
+    joint = Joint(bundle.manifest, parts, ("taste", "campaign_category"), ("action",))
     assert "linear" in joint.refused["response"]
-    shared, own = joint.halves(rows, 1)
-    plain = Joint.of(bundle.manifest, parts, (), 1)
+    shared, own = rows[:, [0, 2]], rows[:, [1]]
+    plain = Joint(bundle.manifest, parts, bundle.names)
     expected = np.asarray(lgb.Booster(model_str=text).predict(rows))
     calibrated = bundle.manifest.response_calibration.apply(expected)
     assert np.allclose(joint.response(shared, own)[:, 0], calibrated, rtol=1e-12)
     assert np.array_equal(joint.response(shared, own), plain.response(rows))
+
+
+@pytest.mark.parametrize("linear", [False, True])
+def test_columns_that_no_model_reads_need_not_be_there(bundle, linear):  # noqa: F811
+    random = np.random.default_rng(1)
+    actions = len(BUNDLE_PARAMS.outbound) + 1
+    customers = random.normal(size=(40, 5)).astype(np.float32)
+    customers[::9, 0] = np.nan
+    rows = np.repeat(customers, actions, axis=0)
+    rows[:, 1] = np.tile(np.arange(actions), 40)
+    columns = rows.copy()
+    columns[:, 3:] = 0.0  # no split can tell them apart
+    options = {"objective": "binary", "verbosity": -1, "linear_tree": linear, "min_data_in_leaf": 5}
+    label = np.nan_to_num(rows[:, 0]) + rows[:, 1] / actions > 0.5
+    data = lgb.Dataset(columns, label, params={"verbosity": -1, "linear_tree": linear})
+    text = lgb.train(options, data, 4).model_to_string()
+    manifest = bundle.manifest
+    wider = manifest.model_copy(
+        update={
+            "names": (*bundle.names, "idle", "own_idle"),
+            "contact": manifest.contact.model_copy(update={"columns": (0, 1, 2, 3, 4)}),
+        }
+    )
+    unread = Bundle.assembled(wider, {RESPONSE: text, CONTACT: text})
+    assert unread.read == {"taste", "action", "campaign_category"}
+    joint = unread.joint(["campaign_category", "taste"], ["action"])
+    assert ("response" in joint.refused) == linear
+    shared, own = np.ascontiguousarray(rows[::actions, [2, 0]]), rows[:, [1]]
+    assert np.array_equal(joint.response(shared, own).ravel(), unread.predict_response(rows))
+    assert np.array_equal(joint.contact(shared, own), unread.contact_preference(rows))
+    assert np.array_equal(joint.worth(shared), unread.expected_margin(rows[::actions]))

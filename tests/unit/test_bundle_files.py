@@ -127,11 +127,11 @@ def test_shares_sum_to_one_and_unseen_channels_have_none(bundle, rows):
 
 
 def test_the_margin_reads_what_actions_share_and_nothing_else(bundle, rows):
-    worth = bundle.joint(["action"]).worth(rows[:, [0, 2]])
+    worth = bundle.joint(["taste", "campaign_category"], ["action"]).worth(rows[:, [0, 2]])
     assert np.array_equal(worth, bundle.expected_margin(rows))
     assert len(np.unique(worth)) > 10
     with pytest.raises(ArtefactError, match="margin: reads taste"):
-        bundle.joint(["action", "taste"]).worth(rows[:, [2]])
+        bundle.joint(["campaign_category"], ["taste", "action"]).worth(rows[:, [2]])
 
 
 def test_the_preference_shares_out_the_answers_to_every_channel(bundle, rows):
@@ -160,8 +160,8 @@ def test_answers_by_effects_are_shared_out_and_read_what_actions_share(bundle, r
     found = loaded.contact_preference(rows)
     assert np.allclose(found[:, :3], answer / answer.sum(axis=1, keepdims=True), rtol=1e-6)
     assert (found[:, 3:] == 0).all()
-    joint = loaded.joint(["action"])
-    assert np.array_equal(joint.contact(*joint.halves(rows, channels + 1)), found)
+    joint = loaded.joint(["taste"], ["action"])
+    assert np.array_equal(joint.contact(rows[:: channels + 1, [0]], rows[:, [1]]), found)
 
 
 def test_rows_of_another_width_are_refused(bundle, rows):
