@@ -54,8 +54,7 @@ class Question(NamedTuple):
         moment.setflags(write=False)
         if customers == 1:
             return Spine(self.customer, moment, self.action, self.category)
-        each = customers, len(self.action)
-        action, category = (np.broadcast_to(column, each).ravel() for column in (self.action, self.category))
+        action, category = (np.concatenate([column] * customers) for column in (self.action, self.category))
         return Spine(np.repeat(np.arange(customers), len(self.action)), moment, action, category)
 
 

@@ -189,11 +189,13 @@ def _lightgbm_parameters(recipe: Recipe, classes: int, seed: int, threads: int) 
     }
 
 
-def shifted(text: str, by: float) -> str:
-    """The model text with every raw score moved by a constant: the first tree's leaves bear it."""
+def stretched(text: str, times: float, by: float) -> str:
+    """The model text with every raw score so many times itself and moved by a constant, which the first tree bears."""
     booster = lgb.Booster(model_str=text)
-    for leaf in range(booster.dump_model(num_iteration=1)["tree_info"][0]["num_leaves"]):
-        booster.set_leaf_output(0, leaf, booster.get_leaf_output(0, leaf) + by)
+    for at, tree in enumerate(booster.dump_model()["tree_info"]):
+        for leaf in range(tree["num_leaves"]):
+            moved = times * booster.get_leaf_output(at, leaf) + (by if at == 0 else 0.0)
+            booster.set_leaf_output(at, leaf, moved)
     return clear_feature_infos(booster.model_to_string())
 
 

@@ -1,22 +1,25 @@
 """How far a predicted response may be off for customers like these; claims nothing about one customer's coin toss.
 
 An interval speaks of the mean of 200 customers alike in prediction and history, contacted by one campaign. On the logit
-scale the error of that mean is taken to be normal with the variance
+scale the error of that mean is taken to be normal with the variance T = S + O, of which S is what no contact and
+contacts on all channels share, and O an action's own, for its data are its own:
 
-    T = E + L + W / 200
+    S = E + L + W / 200,   O = E' + L'
 
-E   of a campaign on a channel: its week, its category, its strength; every customer of the send shares it
-L   of a level of the prediction on a channel, whatever the campaign: what calibration left
-W   between customers who are predicted alike; what the predictions of the well known explain beyond those of others
-    is added for these, so that newcomers get wider intervals
+E, E'  of a campaign: its week, its category, its strength; every customer of the send shares it
+L, L'  of a level of the prediction, whatever the campaign: what calibration left
+W      between customers who are predicted alike; what the predictions of the well known explain beyond those of others
+       is added to O for these, so that newcomers get wider intervals
 
-Each is estimated on held-out decisions from pairs of residuals (`models.moments`), which the noise of the outcomes does
-not bias: E from pairs of the same action and campaign, L from the same action and level of other campaigns, less all
-levels, both of different customers; W from the same customer in other periods. What is known of a variance is a
-posterior under a half-Cauchy prior on its root (Gelman, 2006), and an interval is as wide as the mean over it asks.
-Actions and strata differ as far as their own pairs say, by linear empirical Bayes. Of E, actions share the part that
-shows in pairs of one campaign and different actions; it moves contact and no contact alike and so almost drops out of
-an uplift.
+What is shared moves contact and no contact alike and so almost drops out of an uplift. Each is estimated on held-out
+decisions from pairs of residuals (`models.moments`), which the noise of the outcomes does not bias, both of different
+customers: E from pairs of one campaign and different actions, E + E' of one campaign and action; L from pairs of one
+level and different actions, L + L' of one level and action in other campaigns, each less all levels; W from the same
+customer in other periods. E' is as much larger on an action as its decisions are fewer, as errors of what was learned
+are, and differs from that as far as the action's own pairs say, by linear empirical Bayes; so it does by stratum.
+
+What is known of a variance is a posterior under a half-Cauchy prior on its root (Gelman, 2006), carried as equally
+likely values, and an interval is as wide as its mean coverage over them asks.
 
 Assumed: held-out decisions resemble those scored; errors are normal on the logit scale.
 """
@@ -31,7 +34,7 @@ from scipy.special import expit, ndtri
 
 from models.artefact import Artefact, Floats, Ints
 from models.calibration import logit
-from models.moments import Pairs, Spread, paired, raised
+from models.moments import Pairs, added, covering, paired
 
 NEWCOMER, SHORT, LONG = 0, 1, 2
 STRATA = ("newcomer", "short history", "long history")
@@ -39,8 +42,10 @@ GROUP_CUSTOMERS: Final = 200
 """Customers of whose mean an interval speaks."""
 
 _LEVELS: Final = 10
-_PRIOR_SCALE, _PRIOR_SCALE_CUSTOMERS = 0.05, 0.5
-"""Logits: a model's errors are thought to be below 5 % of the odds as often as above; customers differ by half."""
+_PRIOR_SCALE, _PRIOR_SCALE_OWN, _PRIOR_SCALE_CUSTOMERS = 0.05, 0.03, 0.5
+"""Logits: a model's errors are thought to be below 5 % of the odds as often as above, those of one action alone below
+3 %; customers differ by half."""
+_MOST_FEWNESS: Final = 20.0
 
 
 class History(Artefact):
@@ -121,17 +126,39 @@ def fit_intervals(held: HeldOut, n_actions: int) -> Intervals:
     """The intervals that held-out decisions support. Less history never narrows an interval."""
     p = np.clip(held.probability, 1e-6, 1 - 1e-6)
     z, v = held.outcome.astype(np.float64) - p, p * (1 - p)
+    campaigns = paired(z, v, held.campaign * n_actions + held.action, held.customer)
     shared = paired(z, v, held.campaign, held.customer, held.action).posterior(_PRIOR_SCALE)
-    campaign = paired(z, v, held.campaign * n_actions + held.action, held.customer)
-    drift = campaign.posterior(_PRIOR_SCALE, less=shared.mean)
-    whole = shared.mean + drift.mean
-    by_action = [campaign.among(campaign.unit % n_actions == a).near(whole) / whole for a in range(n_actions)]
+    drift = campaigns.posterior(_PRIOR_SCALE_OWN, less=float(shared.mean()))
+    shift, whole = float(shared.mean()), float(shared.mean() + drift.mean())
+    by_action = _by_action(campaigns, held.action, n_actions, float(drift.mean()), shift)
     by_stratum = [_within(held, z, v, s, n_actions).near(whole) / whole for s in range(len(STRATA))]
-    level = _of_levels(held, z, v, n_actions)
-    own = np.outer(by_action, by_stratum) * drift.mean + level.mean + _between_customers(held, z, v)
-    apart = raised(own, float(np.hypot(drift.error, level.error)))
-    tau2 = raised(own + shared.mean, float(np.linalg.norm([shared.error, drift.error, level.error])))
-    return Intervals(tau=_deviations(tau2), own=_deviations(apart), shared=float(np.sqrt(shared.mean)))
+    shared_level, own_level = _of_levels(held, z, v, n_actions)
+    customers = _between_customers(held, z, v)
+    common = added(shared, shared_level) + customers.min()
+    own, tau2 = np.empty((2, n_actions, len(STRATA)))
+    for action, stratum in np.ndindex(*own.shape):
+        apart = added(drift * by_action[action] * by_stratum[stratum], own_level)
+        apart += customers[stratum] - customers.min()
+        own[action, stratum], tau2[action, stratum] = covering(apart), covering(added(apart, common))
+    return Intervals(tau=_deviations(tau2), own=_deviations(own), shared=float(np.sqrt(covering(common))))
+
+
+def _by_action(campaigns: Pairs, action: Ints, n_actions: int, drift: float, shared: float) -> Floats:
+    """(actions,) how many times the mean an action's own variance of campaigns is.
+
+    Args:
+        campaigns: pairs of one campaign and action; units number the action within the campaign.
+        action: (n,), of all decisions.
+        n_actions: how many actions there are.
+        drift: the mean of the own variance, as those pairs weigh actions.
+        shared: the variance that actions share.
+    """
+    of = campaigns.unit % n_actions
+    fewness = 1.0 / np.maximum(np.bincount(action, minlength=n_actions), 1)
+    mean = float(np.bincount(of, weights=campaigns.share, minlength=n_actions) @ fewness)
+    usual = np.minimum(fewness / mean, _MOST_FEWNESS) if mean > 0 else np.ones(n_actions)
+    found = [campaigns.among(of == a).near(drift * usual[a] + shared) - shared for a in range(n_actions)]
+    return np.maximum(np.array(found) / drift, 0.1 * usual)
 
 
 def _deviations(variance: Floats) -> tuple[tuple[float, ...], ...]:
@@ -147,26 +174,32 @@ def _within(held: HeldOut, z: Floats, v: Floats, stratum: int, n_actions: int) -
     return paired(z[rows], v[rows], unit[rows], held.customer[rows])
 
 
-def _of_levels(held: HeldOut, z: Floats, v: Floats, n_actions: int) -> Spread:
-    """The variance that levels of the prediction add on an action, whatever the campaign."""
+def _of_levels(held: HeldOut, z: Floats, v: Floats, n_actions: int) -> tuple[Floats, Floats]:
+    """The variance that levels of the prediction add whatever the campaign, to all actions and to an action alone.
+
+    A level is a tenth of an action's decisions by their prediction.
+    """
     level = np.zeros(len(z), np.int64)
     for action in range(n_actions):
         rows = np.flatnonzero(held.action == action)
         order = rows[np.argsort(held.probability[rows], kind="stable")]
         levels = min(_LEVELS, len(rows) // GROUP_CUSTOMERS)
         level[order] = np.arange(len(rows)) * levels // max(1, len(rows))
-    anywhere = paired(z, v, held.action, held.customer, held.campaign)
-    alike = paired(z, v, held.action * _LEVELS + level, held.customer, held.campaign)
-    return alike.posterior(_PRIOR_SCALE, less=max(0.0, anywhere.estimate))
+    everywhere = paired(z, v, np.zeros(len(z), np.int64), held.customer, held.action).estimate
+    alike = paired(z, v, level, held.customer, held.action)
+    shared = alike.posterior(_PRIOR_SCALE, less=max(0.0, everywhere))
+    anywhere = paired(z, v, held.action, held.customer, held.campaign).estimate
+    own = paired(z, v, held.action * _LEVELS + level, held.customer, held.campaign)
+    return shared, own.posterior(_PRIOR_SCALE_OWN, less=max(0.0, anywhere) + float(np.median(shared)))
 
 
 def _between_customers(held: HeldOut, z: Floats, v: Floats) -> Floats:
-    """What the mean of a group varies by because its customers differ, by stratum."""
+    """(strata,) what the mean of a group varies by because its customers differ."""
     own = paired(z, v, held.customer, held.period).posterior(_PRIOR_SCALE_CUSTOMERS)
     explained = np.zeros(len(STRATA))
     for stratum in range(len(STRATA)):
         rows = held.stratum == stratum
         told = [logit(held.probability[rows & (held.action == a)]) for a in np.unique(held.action[rows])]
         explained[stratum] = np.average([each.var() for each in told], weights=list(map(len, told))) if told else 0.0
-    result: Floats = (own.mean + explained.max() - explained) / GROUP_CUSTOMERS
+    result: Floats = (own.mean() + explained.max() - explained) / GROUP_CUSTOMERS
     return result

@@ -4,10 +4,13 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+from tests.adapters.registries import begun_registries
 
 if TYPE_CHECKING:
     from features.engines import EngineMaker
@@ -22,11 +25,20 @@ settings.load_profile("channelwise")
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Several workers share what is compiled before them."""
+    """Several workers share what is made before them."""
     if session.config.getoption("numprocesses", None):
         from tests.adapters.compiling import compile_first
 
-        compile_first()
+        shared = TemporaryDirectory()
+        session.config.add_cleanup(shared.cleanup)
+        compile_first(Path(shared.name))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _registries_begin_with_tables() -> Iterator[None]:
+    """Those that tests make in this process."""
+    with begun_registries():
+        yield
 
 
 @pytest.fixture(scope="session")

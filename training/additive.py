@@ -18,9 +18,10 @@ from dataclasses import dataclass, replace
 import lightgbm as lgb
 import numpy as np
 import numpy.typing as npt
+from scipy.optimize import minimize
 
 from models.artefact import Floats, Ints, Matrix
-from models.boosting import Recipe, boost, guarded, shifted
+from models.boosting import Recipe, boost, guarded, stretched
 from models.delays import Delays, fit_delays
 from models.effect_terms import Reader, Term
 from models.effects import ContactEffects, rate_of
@@ -31,7 +32,9 @@ from models.trees import Trees
 from training.study import Part, Study
 
 _LEAST_WITHHELD = 1_000
-_PRIOR_RESPONSES = 100.0
+_LEVEL_DEVIATION, _SPREAD_DEVIATION = 0.1, 0.2
+"""How far those left alone are thought to be from what all rows say of them, and from its spread; log, and a factor."""
+_MOST_RATE = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,8 +132,8 @@ def fit_effects(
 def fit_base(
     study: Study, data: Binned, learn: Part, without: tuple[Floats, Floats | None], recipe: Recipe
 ) -> tuple[GuardedModel, int]:
-    """Trees of what comes without contact, on the level of those left alone, with enough customers behind every leaf;
-    and their number.
+    """Trees of what comes without contact, with level and spread of those left alone and enough customers behind every
+    leaf; and their number.
 
     Args:
         study: what is trained.
@@ -143,18 +146,33 @@ def fit_base(
     least, threads = study.params.training.min_customers_per_leaf, study.params.threads
     found = guarded(booster, rounds, learn.table, least, threads)
     alone = np.flatnonzero(learn.action == 0)
-    expected = -np.expm1(-base_of(found.text, learn.table.rows(alone), threads))
-    return replace(found, text=shifted(found.text, log_level(expected, learn.response[alone]))), rounds
+    base = base_of(found.text, learn.table.rows(alone), threads)
+    return replace(found, text=stretched(found.text, *fit_level(np.log(base), learn.response[alone]))), rounds
 
 
-def log_level(expected: Floats, response: npt.NDArray[np.generic]) -> float:
-    """Log of the factor by which those left alone responded more than expected, both (n,).
+def fit_level(log_base: Floats, response: npt.NDArray[np.generic]) -> tuple[float, float]:
+    """Factor and summand that bring the log of the rates of those left alone, (n,), to their responses, (n,).
 
-    No contact touched them, so they set the level of what comes without one: on contacted rows, trees that know who was
-    contacted take some of what contacts bring for what comes anyway. The factor has a gamma prior around 1 (standard
-    deviation 0.1).
+    No contact touched them, so they set what comes without one. On contacted rows, trees that know who was contacted
+    take some of what contacts bring for what comes anyway; and few rounds of EM, begun with the same share for
+    everybody, leave those who often respond anyway too low and those who seldom do too high. Found is the mode of
+    P(response) = 1 − exp(−exp(mean + times · (log b − mean) + level)) under normal priors of times around 1 and of
+    level around 0.
     """
-    return float(np.log((response.sum() + _PRIOR_RESPONSES) / (expected.sum() + _PRIOR_RESPONSES)))
+    weight = np.exp(log_base)
+    mean = float(np.average(log_base, weights=weight))
+    away, came = log_base - mean, response.astype(np.float64)
+
+    def loss(theta: Floats) -> tuple[float, Floats]:
+        rate = np.exp(np.minimum(mean + theta[0] * away + theta[1], _MOST_RATE))
+        some = -np.expm1(-rate)
+        apart = (theta - (1.0, 0.0)) / (_SPREAD_DEVIATION, _LEVEL_DEVIATION)
+        value = float((1.0 - came) @ rate - came @ np.log(some) + apart @ apart / 2)
+        slope = rate * (1.0 - came / some)
+        return value, np.array([slope @ away, slope.sum()]) + apart / (_SPREAD_DEVIATION, _LEVEL_DEVIATION)
+
+    times, level = minimize(loss, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B", bounds=[(0.1, 5), (-3, 3)]).x
+    return float(times), float(level + mean * (1.0 - times))
 
 
 def grow_base(

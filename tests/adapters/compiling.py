@@ -1,19 +1,23 @@
-"""Compiles what many tests run, in two processes at once, before the workers that share the cache begin; tests nothing.
+"""Makes what many tests need, in two processes at once, before the workers that share it begin; tests nothing.
+
+That is compiled kernels, in Numba's cache, and a registry in which nothing was kept yet.
 
 Two workers that came to the same kernel at the same time would compile it both.
 """
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.adapters.command_line import ROOT, run_command
+from tests.adapters.registries import EMPTY, make_empty
 from tests.adapters.workplace import new_workplace, succeeded, without_card
 
 
 def planning(folder: Path) -> None:
-    """The sweep, the forest, and what plans one contact a customer and two."""
+    """The sweep, the forest, what plans one contact a customer and two, and the empty registry."""
     import features.sweep
     import models.forest
     from contract.loading import load_params
@@ -28,6 +32,7 @@ def planning(folder: Path) -> None:
         params = load_params(assignments=[f"planning.contacts_per_customer={contacts}"])
         limits = limits_of(params, 5.0, {"phone": 2}, {"push": 3})
         make_plan(scores, folder / f"plan{contacts}.parquet", params, limits)
+    make_empty(Path(os.environ[EMPTY]))
 
 
 def training(folder: Path) -> None:
@@ -40,8 +45,9 @@ def training(folder: Path) -> None:
 HALVES = {"planning": planning, "training": training}
 
 
-def compile_first() -> None:
-    """Both halves, each in a process of its own."""
+def compile_first(folder: Path) -> None:
+    """Both halves, each in a process of its own; the registry lies in the folder."""
+    os.environ[EMPTY] = str(folder / "empty.db")
     words = [sys.executable, "-m", "tests.adapters.compiling"]
     running = [subprocess.Popen([*words, half], cwd=ROOT) for half in HALVES]
     codes = [each.wait() for each in running]

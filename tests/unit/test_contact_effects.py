@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 from contract.errors import ArtefactError
-from models.boosting import shifted
+from models.boosting import stretched
 from models.calibration import Unchanged
 from models.effect_terms import Reader, Term, raw, standardised
 from models.effects import ContactEffects, rate_of, response_probability
 from models.response import Learned, Response
-from training.additive import log_level
+from training.additive import fit_level
 
 NAMES = ("sends", "answers", "rate", "age", "region", "action")
 TERMS = (
@@ -141,21 +141,34 @@ def test_effects_are_data_with_their_link(response):
     assert ContactEffects.model_validate_json(effects.model_dump_json()) == effects
 
 
-def test_a_shifted_model_is_the_same_but_for_its_level(response):
+def test_a_stretched_model_is_the_same_but_for_spread_and_level(response):
     whole = rows()
-    moved = Response.of_rows(Learned(shifted(response.learned.text, -0.3), effects(), Unchanged()), NAMES)
-    assert np.allclose(moved.trees.raw(whole), response.trees.raw(whole) - 0.3, atol=1e-12)
+    moved = Response.of_rows(Learned(stretched(response.learned.text, 1.2, -0.3), effects(), Unchanged()), NAMES)
+    assert np.allclose(moved.trees.raw(whole), 1.2 * response.trees.raw(whole) - 0.3, atol=1e-12)
     found = moved.explain(whole)
     assert np.allclose(found.raw, np.log(rate_of(moved.probability(whole)[:, 0])), atol=1e-9)
 
 
 def test_those_left_alone_set_the_level_the_more_the_more_they_are():
-    expected = np.full(100_000, 0.05)
-    many = log_level(expected, np.arange(100_000) % 25 == 0)
-    few = log_level(expected[:1_000], np.arange(1_000) % 25 == 0)
-    assert np.log(0.8) < many < 0.97 * np.log(0.8)
-    assert 0.4 * np.log(0.8) < few < 0
-    assert log_level(expected, np.arange(100_000) % 20 == 0) == pytest.approx(0.0)
+    log_base = np.full(100_000, np.log(-np.log1p(-0.05)))
+    many, few = (fit_level(log_base[:n], np.arange(n) % 25 == 0) for n in (100_000, 1_000))
+    moved = [times * log_base[0] + by - log_base[0] for times, by in (many, few)]
+    assert np.log(0.8) < moved[0] < 0.93 * np.log(0.8)
+    assert 0.4 * np.log(0.8) < moved[1] < 0
+    assert fit_level(log_base, np.arange(100_000) % 20 == 0) == pytest.approx((1.0, 0.0), abs=1e-4)
+
+
+@pytest.mark.parametrize("true", [0.7, 1.0, 1.4])
+def test_those_left_alone_set_the_spread_the_more_the_more_they_are(true):
+    random = np.random.default_rng(7)
+    log_base = random.normal(-3.0, 0.5, 200_000)
+    log_rate = -3.0 + true * (log_base + 3.0) + 0.1
+    came = random.random(200_000) < -np.expm1(-np.exp(log_rate))
+    times, by = fit_level(log_base, came)
+    assert times == pytest.approx(true, abs=0.05)
+    assert times * -3.0 + by == pytest.approx(-2.9, abs=0.03)
+    few, _ = fit_level(log_base[:500], came[:500])
+    assert abs(few - 1.0) < 0.5 * abs(true - 1.0) + 0.1
 
 
 def test_effects_refuse_columns_that_depend_on_the_action():
