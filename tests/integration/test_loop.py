@@ -37,8 +37,8 @@ SMALL = (
     "monitor.rows=500",
     "threads=1",
 )
-"""A fifth of the features: enough to tell who and which channel, at a third of the time. What 2,000 customers say of the
-value of a policy is hardly ever sure, so a challenger need only be as likely as not to earn more.
+"""A fifth of the features: enough to tell who and which channel, at a third of the time. What 2,000 customers say of a
+policy's value is hardly ever sure, so a challenger need only be as likely as not to earn more.
 """
 EXPLORES = ("planning.holdout_share=0.1", "planning.explore_share=0.2")
 NEVER = ("planning.holdout_share=0", "planning.explore_share=0")
