@@ -28,9 +28,9 @@ from benchmarks.parts.scoring_work import (
     LARGE,
     SMALL,
     Shape,
-    bundle,
     channel_models,
     customers_of,
+    joint_bundle,
     settings,
     tables,
 )
@@ -202,7 +202,7 @@ def show(title: str, ways: list[Way]) -> None:
 def models(folder: Path, params: Params, shape: Shape, with_peers: bool) -> dict[str, float]:
     """Ratios and exactness for models of one shape."""
     work = prepared(folder, HISTORY_CUSTOMERS, params)
-    scorer = Scorer.of(bundle(folder, work, params, shape), params.planning.interval)
+    scorer = Scorer.of(joint_bundle(folder, work, params, shape), params.planning.interval)
     rows = rows_for(scorer, folder, params)
     singles = channel_models(folder, work, params, shape) if shape is SMALL else []
     ways = batch_ways(scorer, rows, singles)

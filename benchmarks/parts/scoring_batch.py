@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.parts.history import peak_gb, prepared
-from benchmarks.parts.scoring_work import AS_OF, CAMPAIGN, SMALL, bundle, customers_of, settings, tables
+from benchmarks.parts.scoring_work import AS_OF, CAMPAIGN, additive_bundle, customers_of, settings, tables
 from contract.progress import silent
 from contract.stages import Stages
 from features.engines import number_customers
@@ -31,7 +31,7 @@ def main(folder: Path, customers: int, events: int, threads: int, suffix: str) -
     """Scores everybody."""
     params = settings(threads)
     work = prepared(folder, customers, params, median_events=events)
-    model = bundle(folder, work, params, SMALL)
+    model = additive_bundle(folder, work, params)
     source = tables(work, params)
     prepare()
     scorer = Scorer.of(model, params.planning.interval)

@@ -1,17 +1,19 @@
-"""What the scoring benchmarks score: a bundle over the synthetic history, the tables beside it, an audience.
+"""What the scoring benchmarks score: bundles over the synthetic history, the tables beside it, an audience.
 
 The models are trained on decisions of the history with a drawn response, so that their trees look at columns as those
-of a real bundle do; what they say is of no use. Made once a folder and size, and used again.
+of a real bundle do; weights of effects are drawn. What they say is of no use. Made once a folder and size, and used
+again.
 
-python -m benchmarks.parts.scoring_work FOLDER CUSTOMERS EVENTS makes a history and the small bundle.
+python -m benchmarks.parts.scoring_work FOLDER CUSTOMERS EVENTS makes a history and the bundle of the whole audiences.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import duckdb
 import lightgbm as lgb
@@ -27,10 +29,16 @@ from features.matrix import FeatureSet, learn_features
 from features.timeline import Timeline
 from models.bundle import CONTACT, ENGAGEMENT, RESPONSE, Bundle, Manifest, Preference, Window, load_bundle
 from models.calibration import Platt, Unchanged
+from models.effect_terms import Term
+from models.effects import ContactEffects
 from models.evidence import Evidence
 from models.forecast_error import ForecastError
 from models.intervals import History, Intervals
-from models.margin import fixed_margin
+from models.margin import Margin, fixed_margin
+from models.tables import Table
+from training.columns import purchases_read
+from training.effect_views import effect_terms, people_terms
+from training.study import Study
 
 TAUGHT_CUSTOMERS = 12_000
 CAMPAIGN = CATEGORIES[0]
@@ -107,11 +115,21 @@ def tables(work: Work, params: Params) -> Tables:
     return Tables(connection, AS_OF)
 
 
-def bundle(folder: Path, work: Work, params: Params, shape: Shape) -> Bundle:
-    """A bundle of models of that shape, kept in the folder."""
-    place = folder / f"bundle-{shape.trees}-{shape.leaves}"
+def joint_bundle(folder: Path, work: Work, params: Params, shape: Shape) -> Bundle:
+    """A bundle whose response and answers are trees over customer × action, kept in the folder."""
+    return _kept(folder / f"joint-{shape.trees}-{shape.leaves}", lambda: _joint(work, params, shape))
+
+
+def additive_bundle(folder: Path, work: Work, params: Params) -> Bundle:
+    """A bundle of the shape that training takes in every simulated retailer: small trees that never see the action, and
+    effects of contacts on responses and answers; kept in the folder.
+    """
+    return _kept(folder / "additive", lambda: _additive(work, params))
+
+
+def _kept(place: Path, trained: Callable[[], Bundle]) -> Bundle:
     if not place.exists():
-        _trained(work, params, shape).save(place)
+        trained().save(place)
     return load_bundle(place)
 
 
@@ -136,11 +154,12 @@ def channel_models(folder: Path, work: Work, params: Params, shape: Shape) -> li
 
 @dataclass(frozen=True)
 class _Taught:
-    """Decisions to learn from: rows (n, p), action (n,), and a drawn score (n,)."""
+    """Decisions to learn from: rows (n, p), action and customer (n,), and a drawn score (n,)."""
 
     features: FeatureSet
     rows: npt.NDArray[np.float32]
     action: npt.NDArray[np.int16]
+    customer: npt.NDArray[np.int64]
     score: npt.NDArray[np.float64]
 
 
@@ -154,22 +173,68 @@ def _taught(work: Work, params: Params) -> _Taught:
     chosen = random.choice(len(features.names), 40, replace=False)
     score = np.nan_to_num(rows[:, chosen]).argsort(axis=0).argsort(axis=0).mean(axis=1) / few
     score = (score - score.mean()) / score.std() + 0.4 * np.sin(spine.action) + random.normal(size=few)
-    return _Taught(features, rows, spine.action, score)
+    return _Taught(features, rows, spine.action, spine.customer, score)
 
 
-def _trained(work: Work, params: Params, shape: Shape) -> Bundle:
+def _joint(work: Work, params: Params, shape: Shape) -> Bundle:
     taught = _taught(work, params)
     features, rows, score = taught.features, taught.rows, taught.score
-    shared = [at for at, name in enumerate(features.names) if name not in features.candidate]
-    steps = tuple(params.channels)
-    stepped = np.digitize(score, np.quantile(score, np.arange(1, len(steps)) / len(steps)))
     every = range(len(features.names))
     texts = {
         RESPONSE: _fit(rows, score > 1, features, every, shape.trees, shape.leaves, 1),
         CONTACT: _fit(rows, score > 0.5, features, every, ANSWER_TREES, ANSWER_LEAVES, 1),
-        ENGAGEMENT: _fit(rows, stepped, features, shared, shape.rounds, shape.preference_leaves, len(steps)),
+        ENGAGEMENT: _steps(taught, params, shape),
     }
-    return Bundle.assembled(_manifest(params, features, shared), texts)
+    return Bundle.assembled(_manifest(params, features), texts)
+
+
+def _additive(work: Work, params: Params) -> Bundle:
+    taught = _taught(work, params)
+    features, names = taught.features, taught.features.names
+    table = Table(taught.rows, names, features.categorical, taught.customer)
+    told = cast(Study, SimpleNamespace(params=params, source=SimpleNamespace(demographic=features.demographic.columns)))
+    terms, people = effect_terms(told, table, interactions=False), people_terms(told, table)
+    value, count = purchases_read(params)
+    margin = Margin(
+        kind="shrunk",
+        prior=3.0,
+        scale=0.3,
+        strength=2.0,
+        highest=400.0,
+        value_column=value,
+        count_column=count,
+        terms=people,
+        weights=(0.1,) * len(people),
+    )
+    effects = [_drawn(terms, len(params.outbound), seed) for seed in (1, 2)]
+    manifest = _manifest(params, features).model_copy(
+        update={
+            "effects": effects[0],
+            "contact": Preference(channels=params.outbound, columns=(), calibration=Unchanged(), effects=effects[1]),
+            "margin": margin,
+        }
+    )
+    alike = taught.rows.copy()
+    alike[:, [names.index(name) for name in features.per_action]] = 0.0  # no split can tell actions apart
+    response = _fit(alike, taught.score > 1, features, range(len(names)), SMALL.trees, SMALL.leaves, 1, "poisson")
+    return Bundle.assembled(manifest, {RESPONSE: response, ENGAGEMENT: _steps(taught, params, SMALL)})
+
+
+def _drawn(terms: Sequence[Term], channels: int, seed: int) -> ContactEffects:
+    weights = np.random.default_rng(seed).normal(0.0, 0.1, (len(terms), channels))
+    intercept = (-3.0,) * channels
+    return ContactEffects(terms=tuple(terms), intercept=intercept, weights=tuple(map(tuple, weights.tolist())))
+
+
+def _steps(taught: _Taught, params: Params, shape: Shape) -> str:
+    score, steps = taught.score, len(params.channels)
+    stepped = np.digitize(score, np.quantile(score, np.arange(1, steps) / steps))
+    shared = _shared(taught.features)
+    return _fit(taught.rows, stepped, taught.features, shared, shape.rounds, shape.preference_leaves, steps)
+
+
+def _shared(features: FeatureSet) -> list[int]:
+    return [at for at, name in enumerate(features.names) if name not in features.candidate]
 
 
 def _fit(
@@ -180,8 +245,9 @@ def _fit(
     rounds: int,
     leaves: int,
     classes: int,
+    objective: str = "binary",
 ) -> str:
-    kind = {"objective": "binary"} if classes == 1 else {"objective": "multiclass", "num_class": classes}
+    kind = {"objective": objective} if classes == 1 else {"objective": "multiclass", "num_class": classes}
     options = {
         **kind,
         "num_leaves": leaves,
@@ -199,7 +265,7 @@ def _fit(
     return lgb.train(options, data, rounds).model_to_string()
 
 
-def _manifest(params: Params, features: FeatureSet, shared: Sequence[int]) -> Manifest:
+def _manifest(params: Params, features: FeatureSet) -> Manifest:
     outbound, steps = params.outbound, tuple(params.channels)
     evidence = [
         Evidence(action=name, verdict="adjusted", reason="drawn", decisions=1, responses=1, overlap=1.0)
@@ -221,7 +287,7 @@ def _manifest(params: Params, features: FeatureSet, shared: Sequence[int]) -> Ma
         forecast_error=ForecastError(common=0.05, action=0.04, worth=0.03, spread=1.1),
         intervals=Intervals(tau=errors, own=errors, shared=0.1),
         contact=Preference(channels=outbound, columns=tuple(range(len(features.names))), calibration=Unchanged()),
-        engagement=Preference(channels=steps, columns=tuple(shared), calibration=Unchanged()),
+        engagement=Preference(channels=steps, columns=tuple(_shared(features)), calibration=Unchanged()),
         margin=fixed_margin(3.0),
         evidence=tuple(evidence),
         base_rates=(0.1,) * (len(outbound) + 1),
@@ -232,7 +298,7 @@ def _manifest(params: Params, features: FeatureSet, shared: Sequence[int]) -> Ma
 def main(folder: Path, customers: int, events: int) -> None:
     """Makes what a scoring of that many customers with that many events each, at the median, needs."""
     params = settings()
-    bundle(folder, prepared(folder, customers, params, median_events=events), params, SMALL)
+    additive_bundle(folder, prepared(folder, customers, params, median_events=events), params)
 
 
 if __name__ == "__main__":
