@@ -4,10 +4,10 @@ Each customer and channel has rows that add up to the raw score (before calibrat
 score starts, 1 to N are the strongest columns with what they say of the customer, N + 1 is all other columns together.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ from contract.files import atomic_file
 from contract.progress import Progress
 from features.matrix import FeatureSet, Matrix
 from features.sentences import Sentences
+from models.artefact import Ints
 from models.bundle import Bundle
 from models.explanation import Explanation
 from serving.audience import Audience
@@ -47,6 +48,13 @@ EXPLANATION_SCHEMA: Final = pa.schema(
 factor: its exponential, by which the odds, or the expected responses, are multiplied."""
 
 
+class Reason(NamedTuple):
+    """What a column says of a customer, and by which factor that multiplies the odds of a response, or its rate."""
+
+    words: str
+    factor: float
+
+
 @dataclass(frozen=True)
 class Explainer:
     """Explains the response scores of a bundle by at most `most` columns each."""
@@ -65,8 +73,8 @@ class Explainer:
 
         Args:
             ids: of the n customers; one is enough.
-            matrix: (n x actions, p), each customer with no contact and then every outbound channel; `Joint.whole` makes
-                it of the halves that a live score is made of.
+            matrix: (n x actions, p) all columns of the bundle, each customer with no contact and then every outbound
+                channel, as `BlockScorer.rows` gives them.
             stamp: of the scoring.
         """
         channels = self._channels()
@@ -79,6 +87,27 @@ class Explainer:
         columns["channel"] = np.tile(np.repeat(np.array([name for _, name in channels], dtype=object), depth), len(ids))
         return _stamped(columns, stamp)
 
+    def load(self) -> None:
+        """Make ready, so that the first explanation takes no longer than others."""
+        _ = self.bundle.response.trees.booster
+
+    def reasons(self, matrix: Matrix) -> Mapping[str, Sequence[Reason]]:
+        """Of one customer by measured channel, the strongest first; matrix: as in `table`, (actions, p)."""
+        channels = self._channels()
+        rows = matrix[[at for at, _ in channels]]
+        found = self.bundle.response.explain(rows, self.bundle.threads)
+        chosen = found.strongest(self.most)
+        factors = np.exp(np.take_along_axis(found.contribution, chosen, axis=1)).tolist()
+        return {
+            name: list(map(Reason, words, factor))
+            for (_, name), words, factor in zip(channels, self._words(rows, chosen), factors, strict=True)
+        }
+
+    def _words(self, rows: Matrix, chosen: Ints) -> list[list[str]]:
+        """What the chosen columns (n, most) say of each row."""
+        say = self.sentences.say
+        return [[say(int(at), row) for at in own] for row, own in zip(rows, chosen, strict=True)]
+
     def _channels(self) -> list[tuple[int, str]]:
         """Number and name of each measured channel; the scores of the others are empty."""
         evidence = self.bundle.manifest.evidence
@@ -89,14 +118,12 @@ class Explainer:
         chosen = found.strongest(self.most)
         n, most = chosen.shape
         names = np.array(self.sentences.features.names, dtype=object)
-        say = self.sentences.say
-        words = [[say(int(at), row) for at in own] for row, own in zip(matrix, chosen, strict=True)]
         kept = np.take_along_axis(found.contribution, chosen, axis=1)
         rest = found.contribution.sum(axis=1) - kept.sum(axis=1)
         none = np.full((n, 1), None, dtype=object)
         contribution = np.column_stack([found.start, kept, rest])
         value = np.column_stack([np.full(n, np.nan), np.take_along_axis(matrix, chosen, axis=1), np.full(n, np.nan)])
-        said = np.array(words, dtype=object).reshape(n, most)
+        said = np.array(self._words(matrix, chosen), dtype=object).reshape(n, most)
         return {
             "rank": np.tile(np.arange(most + 2, dtype=np.int32), n),
             "feature": np.column_stack([none, names[chosen], none]).ravel(),

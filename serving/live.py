@@ -23,6 +23,7 @@ from features.online import NO_CANDIDATE, Asked, OnlineFeatures
 from features.permission import Use, Uses, uses
 from features.spine import category_of
 from models.bundle import Bundle
+from serving.live_reasons import LiveReasons
 from serving.scorer import Scorer
 from serving.scores import Predictions
 
@@ -130,6 +131,7 @@ class LiveModel:
         self._store = store
         self.shared = OnlineFeatures(self.scorer.candidates.shared, store, customers, ids)
         self.own = OnlineFeatures(self.scorer.candidates.own, store, customers, ids)
+        self.reasons = LiveReasons(self.scorer, store, customers, ids)
         features = self.scorer.features
         self._replaceable = {*features.names} - {*features.row_columns}
         self._levels = {
@@ -162,6 +164,7 @@ class LiveModel:
     def forget(self, customer_id: str) -> None:
         """Hold nothing of the customer any more."""
         self.shared.forget(customer_id)
+        self.reasons.forget(customer_id)
 
     def history(self, customer_id: str) -> bytes:
         """The customer's events, as the store has them now."""

@@ -26,7 +26,7 @@ _LOOKED_AT: Final = 64
 
 
 @dataclass(frozen=True)
-class Joint:
+class Groupable:
     """Small work that costs less done with others of its kind.
 
     key: what those have in common. done: does it for several, each with an answer or an error of its own. asked: what
@@ -44,7 +44,7 @@ class Joint:
 Pieces = Generator[None, None, Answer]
 """Work that yields between its pieces."""
 
-Work = Pieces | Joint
+Work = Pieces | Groupable
 _SMOOTHING: Final = 0.05
 _PATIENCE: Final = 0.5
 """Share of the time that work done together took, for which as many as there were are waited for."""
@@ -106,7 +106,7 @@ class Desk:
             await self._gather()
             item = self._queue.popleft()
             if self._worth_doing(item):
-                if isinstance(item.work, Joint):
+                if isinstance(item.work, Groupable):
                     self._do_together([item, *self._like(item, item.work.key)], item.work.done)
                 elif not self._advanced(item, item.work):
                     self._queue.append(item)
@@ -114,7 +114,7 @@ class Desk:
 
     async def _gather(self) -> None:
         """Gives those who were answered together last the time to come again together."""
-        if len(self._queue) >= self._expected or not isinstance(self._queue[0].work, Joint):
+        if len(self._queue) >= self._expected or not isinstance(self._queue[0].work, Groupable):
             return
         loop = asyncio.get_running_loop()
         self._enough = loop.create_future()
@@ -145,7 +145,7 @@ class Desk:
             if room <= 0:
                 break
             item = self._queue.popleft()
-            if isinstance(item.work, Joint) and item.work.key == key and item.cost <= room:
+            if isinstance(item.work, Groupable) and item.work.key == key and item.cost <= room:
                 if self._worth_doing(item):
                     found.append(item)
                     room -= item.cost
@@ -159,7 +159,7 @@ class Desk:
     ) -> None:
         begun = perf_counter()
         try:
-            results = done([item.work.asked for item in items if isinstance(item.work, Joint)])
+            results = done([item.work.asked for item in items if isinstance(item.work, Groupable)])
         except Exception as error:
             results = [error] * len(items)
         for item, result in zip(items, results, strict=True):

@@ -193,8 +193,19 @@ class PastDecision(Message):
     role: str
 
 
+class SpokenReason(Message):
+    """What the history says of a customer, and by which factor that multiplies the odds of a response, or the expected
+    responses where the model counts these.
+    """
+
+    words: str
+    factor: float
+
+
 class CustomerAnswer(Message):
-    """What is known of a customer and what the model makes of it."""
+    """What is known of a customer and what the model makes of it; reasons: by channel, what moves the response there
+    most, the strongest first, none without consent to profiling.
+    """
 
     customer_id: str
     known: bool
@@ -205,6 +216,7 @@ class CustomerAnswer(Message):
     channels: dict[str, ChannelHistory]
     preference: dict[str, float]
     engagement: dict[str, float]
+    reasons: dict[str, list[SpokenReason]]
     decisions: list[PastDecision]
     model_version: str
 

@@ -11,7 +11,7 @@ from contract.errors import ChannelwiseError
 from features.event_store import Interaction
 from features.histories import EMPTY
 from serving.http.answers import Answer, answer
-from serving.http.desk import MOST_TOGETHER, Joint, Pieces, Work
+from serving.http.desk import MOST_TOGETHER, Groupable, Pieces, Work
 from serving.http.messages import Asked, CustomerScores, FreshInteraction, ScoresAnswer, ScoresRequest
 from serving.http.rendering import scores_of
 from serving.http.routes import Call
@@ -50,7 +50,7 @@ class Scoring:
         """Scores of the customers asked for, as of now; of few of them together with others who ask for few."""
         request: ScoresRequest = call.message
         if len(request.customers) < MOST_TOGETHER:
-            return Joint(("scores", request.campaign_id), self._scored_together, request)
+            return Groupable(("scores", request.campaign_id), self._scored_together, request)
         return self._scored_in_pieces(request)
 
     def _scored_in_pieces(self, request: ScoresRequest) -> Pieces:

@@ -31,6 +31,7 @@ from serving.http.messages import (
     NewInteraction,
     PastDecision,
     RefusedInteraction,
+    SpokenReason,
 )
 from serving.http.routes import Call
 from serving.live import LiveModel, Person, Shop
@@ -122,6 +123,7 @@ class Service:
             raise HttpError(HTTPStatus.NOT_FOUND, "nothing is known of this customer")
         predictions = model.predict([Person(customer_id, history)], now, self.shop.campaign(None))
         yield
+        yield from model.reasons.loaded()
         times, channels = self._channel_histories(model, customer_id, now)
         return answer(
             CustomerAnswer(
@@ -134,6 +136,7 @@ class Service:
                 channels=channels,
                 preference=dict(zip(self._channels, predictions.contact[0].tolist(), strict=True)),
                 engagement=self._engagement(model, predictions, 0),
+                reasons=self._reasons(model, customer_id, now),
                 decisions=[
                     PastDecision(campaign_id=campaign_id, made_at=moment(made_at), channel=channel, role=role)
                     for campaign_id, made_at, channel, role in self.log.of_customer(customer_id)
@@ -263,6 +266,14 @@ class Service:
             transactional=campaign.transactional,
             event_id=each.event_id,
         )
+
+    def _reasons(self, model: LiveModel, customer_id: str, now_us: int) -> dict[str, list[SpokenReason]]:
+        use = model.use(customer_id)
+        found = model.reasons.of(customer_id, now_us, use) if use.profiling else {}
+        return {
+            channel: [SpokenReason(words=each.words, factor=each.factor) for each in reasons]
+            for channel, reasons in found.items()
+        }
 
     def _engagement(self, model: LiveModel, predictions: Predictions, at: int) -> dict[str, float]:
         return dict(zip(model.bundle.engagement_channels, predictions.engagement[at].tolist(), strict=True))

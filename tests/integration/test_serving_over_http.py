@@ -11,6 +11,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 from http.client import HTTPConnection
 from itertools import islice
+from math import log
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,24 @@ def test_an_event_counts_from_the_next_answer_on_and_once(server: Client, custom
     _, after = server.ask("GET", f"/v1/customers/{customer}")
     assert after["events"] == before["events"] + 2
     assert after["channels"]["web"]["own_steps"] == before["channels"].get("web", {"own_steps": 0})["own_steps"] + 2
+
+
+def test_a_customer_is_explained_in_words(server: Client, customers: list[str]) -> None:
+    """Twice, before and after what explains is loaded; an event more is spoken of at once."""
+    customer = customers[9]
+    _, first = server.ask("GET", f"/v1/customers/{customer}")
+    assert server.ask("GET", f"/v1/customers/{customer}")[1]["reasons"] == first["reasons"]
+    _, models = server.ask("GET", "/v1/models")
+    evidence = models["serving"]["evidence"]
+    measured = [name for name in first["preference"] if evidence[name] != "unmeasured"]
+    assert list(first["reasons"]) == measured
+    for reasons in first["reasons"].values():
+        moved = [abs(log(each["factor"])) for each in reasons]
+        assert len(moved) == 3
+        assert moved == sorted(moved, reverse=True)
+        assert all(each["words"] for each in reasons)
+    server.ask("POST", "/v1/interactions", {"interactions": [bought(f"told{n}", customer, 99.0) for n in range(9)]})
+    assert server.ask("GET", f"/v1/customers/{customer}")[1]["reasons"] != first["reasons"]
 
 
 def test_fresh_events_count_as_if_they_had_been_delivered(

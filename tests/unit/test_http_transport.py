@@ -11,7 +11,7 @@ import pytest
 from contract.errors import ArtefactError, UsageError
 from serving.http.answers import answer
 from serving.http.application import Application, Bounds
-from serving.http.desk import Desk, Joint, Work, at_once
+from serving.http.desk import Desk, Groupable, Work, at_once
 from serving.http.keys import Keys, load_keys
 from serving.http.messages import Message
 from serving.http.metrics import Metrics
@@ -187,8 +187,8 @@ def test_small_requests_of_one_kind_are_answered_at_once_and_only_the_wrong_one_
 
     async def play():
         desk = Desk(most_waiting=500, timeout_seconds=60.0)
-        works: list[tuple[Work, int]] = [(Joint("a", done, number), 1) for number in range(20)]
-        works[1:1] = [(Joint("b", done, 40), 1), (at_once(answer({})), 1)]
+        works: list[tuple[Work, int]] = [(Groupable("a", done, number), 1) for number in range(20)]
+        works[1:1] = [(Groupable("b", done, 40), 1), (at_once(answer({})), 1)]
         results = await asyncio.gather(*(desk.done(*each) for each in works), return_exceptions=True)
         return desk.waiting, results
 
@@ -209,7 +209,7 @@ def batches_of(monkeypatch, times, work_seconds):
 
     async def ask_again(desk, number):
         for _ in range(times[number]):
-            await desk.done(Joint("a", done, number), 1)
+            await desk.done(Groupable("a", done, number), 1)
             for _ in range(number):
                 await asyncio.sleep(0)
 
@@ -241,7 +241,7 @@ def test_what_fails_for_all_is_told_to_all_and_the_desk_goes_on():
 
     async def play():
         desk = Desk(most_waiting=500, timeout_seconds=60.0)
-        failing = (desk.done(Joint("a", broken, number), 1) for number in range(3))
+        failing = (desk.done(Groupable("a", broken, number), 1) for number in range(3))
         results = await asyncio.gather(*failing, desk.done(at_once(answer({})), 1), return_exceptions=True)
         return desk.waiting, results
 

@@ -72,3 +72,15 @@ def test_one_customer_is_explained_as_among_many(explainer):
     one = explainer.table(["c"], rows[2 * ACTIONS : 3 * ACTIONS], STAMP).to_pandas()
     pd.testing.assert_frame_equal(one, many[many["customer_id"] == "c"].reset_index(drop=True))
     assert explainer.table([], rows[:0], STAMP).num_rows == 0
+
+
+def test_spoken_reasons_are_the_strongest_of_the_table(explainer):
+    rows = rows_of(3)[ACTIONS : 2 * ACTIONS]
+    table = explainer.table(["b"], rows, STAMP).to_pandas()
+    table = table[table["rank"].isin((1, 2))]
+    spoken = explainer.reasons(rows)
+    assert list(spoken) == [name for name in PARAMS.outbound if name != "sms"]
+    for channel, reasons in spoken.items():
+        own = table[table["channel"] == channel]
+        assert [each.words for each in reasons] == own["words"].to_list()
+        assert [each.factor for each in reasons] == own["factor"].to_list()
