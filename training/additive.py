@@ -14,11 +14,11 @@ whoever gets the credit (else no contact has no response, and there is nothing t
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import lightgbm as lgb
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize
 
 from models.artefact import Floats, Ints, Matrix
 from models.boosting import Recipe, boost, guarded, stretched
@@ -32,9 +32,13 @@ from models.trees import Trees
 from training.study import Part, Study
 
 _LEAST_WITHHELD = 1_000
-_LEVEL_DEVIATION, _SPREAD_DEVIATION = 0.1, 0.2
-"""How far those left alone are thought to be from what all rows say of them, and from its spread; log, and a factor."""
-_MOST_RATE = 0.5
+_PRIOR_RESPONSES = 100.0
+_SPREAD_DEVIATION, _TAUGHT_DEVIATION = 0.2, 0.15
+"""How far the spread of those left alone is thought to be from what all rows say of it, a factor; and how far off it is
+where they taught the trees.
+"""
+_LEAST_SPREAD, _MOST_SPREAD = 0.5, 2.0
+_NEWTON_STEPS, _LEAST_INFORMATION = 20, 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,11 +133,30 @@ def fit_effects(
     return ContactEffects(terms=terms, intercept=tuple(found.intercept.tolist()), weights=weights)
 
 
+@dataclass(frozen=True, eq=False)
+class Base:
+    """Trees of what comes without contact, their number, the factor by which their log rates were stretched, and rate
+    (n,), what they give on the rows that taught them.
+    """
+
+    trees: GuardedModel
+    rounds: int
+    spread: float
+    rate: Floats
+
+
 def fit_base(
-    study: Study, data: Binned, learn: Part, without: tuple[Floats, Floats | None], recipe: Recipe
-) -> tuple[GuardedModel, int]:
+    study: Study,
+    data: Binned,
+    learn: Part,
+    without: tuple[Floats, Floats | None],
+    recipe: Recipe,
+    *,
+    choose: Part | None = None,
+    spread: float = 1.0,
+) -> Base:
     """Trees of what comes without contact, with level and spread of those left alone and enough customers behind every
-    leaf; and their number.
+    leaf.
 
     Args:
         study: what is trained.
@@ -141,38 +164,74 @@ def fit_base(
         learn: the rows that teach.
         without: responses expected without contact on the rows of `data`.
         recipe: of the trees.
+        choose: the rows that choose the number of trees, and say with those of `learn` how spread these are.
+        spread: the factor without them.
     """
     booster, rounds = grow_base(study, data, without, recipe)
     least, threads = study.params.training.min_customers_per_leaf, study.params.threads
     found = guarded(booster, rounds, learn.table, least, threads)
-    alone = np.flatnonzero(learn.action == 0)
-    base = base_of(found.text, learn.table.rows(alone), threads)
-    return replace(found, text=stretched(found.text, *fit_level(np.log(base), learn.response[alone]))), rounds
+    log_rate, alone = np.log(base_of(found.text, learn.table, threads)), np.flatnonzero(learn.action == 0)
+    response = learn.response[alone].astype(np.float64)
+    if choose is not None:
+        own = np.flatnonzero(choose.action == 0)
+        later = np.log(base_of(found.text, choose.table.rows(own), threads))
+        looks = fit_spread(log_rate[alone], response), fit_spread(later, choose.response[own].astype(np.float64))
+        spread = spread_of(*looks)
+    level = log_level(-np.expm1(-np.exp(spread * log_rate[alone])), response)
+    trees = replace(found, text=stretched(found.text, spread, level))
+    return Base(trees, rounds, spread, np.exp(spread * log_rate + level))
 
 
-def fit_level(log_base: Floats, response: npt.NDArray[np.generic]) -> tuple[float, float]:
-    """Factor and summand that bring the log of the rates of those left alone, (n,), to their responses, (n,).
+class Spread(NamedTuple):
+    """By which factor log rates are to be stretched to fit what came, and its standard error."""
 
-    No contact touched them, so they set what comes without one. On contacted rows, trees that know who was contacted
-    take some of what contacts bring for what comes anyway; and few rounds of EM, begun with the same share for
-    everybody, leave those who often respond anyway too low and those who seldom do too high. Found is the mode of
-    P(response) = 1 − exp(−exp(mean + times · (log b − mean) + level)) under normal priors of times around 1 and of
-    level around 0.
+    factor: float
+    error: float
+
+
+def fit_spread(log_rate: Floats, came: Floats) -> Spread:
+    """The slope of a Poisson regression of what came on log rates, both (n,), by Newton's method."""
+    if len(log_rate) == 0:
+        return Spread(1.0, float("inf"))
+    weight = np.exp(log_rate)
+    away = log_rate - float(np.average(log_rate, weights=weight))
+    theta = np.array([0.0, 1.0])
+    information = np.eye(2)
+    for _ in range(_NEWTON_STEPS):
+        rate = np.exp(np.minimum(log_rate - away + theta[0] + theta[1] * away, 0.0))
+        score = np.array([float((came - rate).sum()), float((came - rate) @ away)])
+        curvature = float(rate @ away)
+        information = np.array([[float(rate.sum()), curvature], [curvature, float(rate @ away**2)]])
+        information += _LEAST_INFORMATION * np.eye(2)
+        theta = theta + np.clip(np.linalg.solve(information, score), -0.5, 0.5)
+    return Spread(float(theta[1]), float(np.sqrt(np.linalg.inv(information)[1, 1])))
+
+
+def spread_of(taught: Spread, later: Spread) -> float:
+    """The factor for the log rates of those left alone, from two looks at it and a normal prior around 1.
+
+    No contact touched them, so they say what comes without one. Few rounds of EM, begun with the same share for
+    everybody, and trees that stop early leave those who often respond anyway too low and those who seldom do too high.
+    The looks are weighed by their precision (conjugate normal means).
+
+    Args:
+        taught: of those who taught the trees, many, but followed more closely by them than others.
+        later: of later decisions of the same customers, few.
     """
-    weight = np.exp(log_base)
-    mean = float(np.average(log_base, weights=weight))
-    away, came = log_base - mean, response.astype(np.float64)
+    looks = ((1.0, _SPREAD_DEVIATION), (taught.factor, float(np.hypot(taught.error, _TAUGHT_DEVIATION))), later)
+    weight = np.array([1.0 / error**2 for _, error in looks])
+    factor = float(weight @ [each for each, _ in looks] / weight.sum())
+    return float(np.clip(factor, _LEAST_SPREAD, _MOST_SPREAD))
 
-    def loss(theta: Floats) -> tuple[float, Floats]:
-        rate = np.exp(np.minimum(mean + theta[0] * away + theta[1], _MOST_RATE))
-        some = -np.expm1(-rate)
-        apart = (theta - (1.0, 0.0)) / (_SPREAD_DEVIATION, _LEVEL_DEVIATION)
-        value = float((1.0 - came) @ rate - came @ np.log(some) + apart @ apart / 2)
-        slope = rate * (1.0 - came / some)
-        return value, np.array([slope @ away, slope.sum()]) + apart / (_SPREAD_DEVIATION, _LEVEL_DEVIATION)
 
-    times, level = minimize(loss, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B", bounds=[(0.1, 5), (-3, 3)]).x
-    return float(times), float(level + mean * (1.0 - times))
+def log_level(expected: Floats, response: npt.NDArray[np.generic]) -> float:
+    """Log of the factor by which those left alone responded more than expected, both (n,).
+
+    No contact touched them, so they set the level of what comes without one: on contacted rows, trees that know who was
+    contacted take some of what contacts bring for what comes anyway. The factor has a gamma prior around 1 (standard
+    deviation 0.1).
+    """
+    return float(np.log((response.sum() + _PRIOR_RESPONSES) / (expected.sum() + _PRIOR_RESPONSES)))
 
 
 def grow_base(

@@ -78,7 +78,7 @@ class Weighed:
 @dataclass(frozen=True, eq=False)
 class Lesson:
     """What is learned from: a part; views (n, …), the columns that the terms read; propensity (n,), NaN where unknown;
-    the part binned; the terms; the recipe of all trees, with their number.
+    the part binned; the terms; the recipe of all trees, with their number; spread, as `fit_base` has it.
     """
 
     part: Part
@@ -87,6 +87,7 @@ class Lesson:
     data: Binned
     terms: tuple[Term, ...]
     recipe: Recipe
+    spread: float = 1.0
 
 
 def why_not_weighed(propensity: Floats) -> str | None:
@@ -103,9 +104,9 @@ def fit_doubly_robust(study: Study, lesson: Lesson) -> tuple[GuardedModel, Conta
     seen = Seen.of(lesson.part)
     taken = rates.of(seen.action)
     without = taken.expected_without(seen, taken.delays(seen, len(study.params.outbound)))
-    trees, _ = fit_base(study, lesson.data, lesson.part, (without, None), lesson.recipe)
+    base = fit_base(study, lesson.data, lesson.part, (without, None), lesson.recipe, spread=lesson.spread)
     weighed = Weighed(seen.action, seen.response.astype(np.float64), lesson.propensity, rates.probabilities())
-    return trees, fit_changes(lesson.terms, study.params.outbound, lesson.views, weighed)
+    return base.trees, fit_changes(lesson.terms, study.params.outbound, lesson.views, weighed)
 
 
 def fit_changes(terms: tuple[Term, ...], outbound: tuple[str, ...], views: Rows, weighed: Weighed) -> ContactEffects:

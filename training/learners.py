@@ -26,7 +26,7 @@ from models.effect_terms import Term
 from models.leaves import GuardedModel
 from models.response import Learned, Response
 from models.tables import Rows, Table, mapped
-from training.additive import Binned, Rates, Seen, base_of, excess_of, first_rates, fit_base, fit_effects, why_not
+from training.additive import Base, Binned, Rates, Seen, base_of, excess_of, first_rates, fit_base, fit_effects, why_not
 from training.doubly_robust import Lesson, fit_doubly_robust, why_not_weighed
 from training.effect_views import columns_read, effect_terms
 from training.search import Found
@@ -41,12 +41,16 @@ _CHEAPEST_FIRST: Final[tuple[LearnerName, ...]] = (ADDITIVE, DOUBLY_ROBUST, CELL
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a learner made of the rows that teach: its trees, their rounds, and the whole with its calibration."""
+    """What a learner made of the rows that teach: its trees, their rounds, and the whole with its calibration.
+
+    spread: by which factor the log rates of trees without contact were stretched.
+    """
 
     name: LearnerName
     trees: GuardedModel
     rounds: int
     learned: Learned
+    spread: float = 1.0
 
     def over(self, columns: Sequence[str]) -> Response:
         """The response over whole rows of these columns."""
@@ -162,16 +166,16 @@ def refit_learner(study: Study, fitted: Fitted, recipe: Recipe, everything: Part
         return Fitted(fitted.name, trees, fitted.rounds, replace(fitted.learned, text=trees.text))
     side = _Side.of(study, everything, propensity)
     if fitted.name == DOUBLY_ROBUST:
-        again = _doubly_robust(study, Binned(data, None), side, effects.terms, recipe)
+        again = _doubly_robust(study, Binned(data, None), side, effects.terms, recipe, fitted.spread)
         return replace(again, learned=replace(again.learned, calibration=fitted.learned.calibration))
     views, seen = side.views, Seen.of(everything)
     rates = Rates(base_of(fitted.trees.text, everything.table, threads), excess_of(effects, views, seen.action))
     delays = rates.delays(seen, len(params.outbound))
     without = rates.expected_without(seen, delays)
-    trees, _ = fit_base(study, Binned(data, None), everything, (without, None), recipe)
-    base = base_of(trees.text, everything.table, threads)
-    effects = fit_effects(effects.terms, params.outbound, views, seen, base, delays)
-    return Fitted(fitted.name, trees, fitted.rounds, replace(fitted.learned, text=trees.text, effects=effects))
+    found = fit_base(study, Binned(data, None), everything, (without, None), recipe, spread=fitted.spread)
+    effects = fit_effects(effects.terms, params.outbound, views, seen, found.rate, delays)
+    learned = replace(fitted.learned, text=found.trees.text, effects=effects)
+    return replace(fitted, trees=found.trees, learned=learned)
 
 
 def _joint(study: Study, found: Found, learn: Part) -> Fitted:
@@ -199,10 +203,8 @@ class _Begun:
     found: Found
     joint: Fitted
 
-    def base(
-        self, study: Study, terms: tuple[Term, ...], learn: _Side, choose: _Side
-    ) -> tuple[GuardedModel, int, Delays]:
-        """Trees of what comes without contact, from the joint learner's probabilities on; their number; and delays."""
+    def base(self, study: Study, terms: tuple[Term, ...], learn: _Side, choose: _Side) -> tuple[Base, Delays]:
+        """Trees of what comes without contact, from the joint learner's probabilities on; and delays."""
         names, threads, outbound = study.source.names, study.params.threads, study.params.outbound
         sides, seen = (learn, choose), [Seen.of(side.part) for side in (learn, choose)]
         predicted = [self.joint.predict(names, side.part.table, threads) for side in sides]
@@ -215,29 +217,33 @@ class _Begun:
         delays = rates[0].delays(seen[0], len(outbound))
         without = [rate.expected_without(each, delays) for rate, each in zip(rates, seen, strict=True)]
         binned = Binned(self.found.data, self.found.watched)
-        return *fit_base(study, binned, learn.part, (without[0], without[1]), self.found.recipe), delays
+        told = (without[0], without[1])
+        return fit_base(study, binned, learn.part, told, self.found.recipe, choose=choose.part), delays
 
 
 def _beside(study: Study, names: Sequence[LearnerName], begun: _Begun, learn: _Side, choose: _Side) -> Iterator[Fitted]:
     """The learners of these names: all have effects beside trees of what comes without contact."""
     contacts = learn.views.rows(np.flatnonzero(learn.part.action > 0))
     plain = effect_terms(study, contacts, interactions=False)
-    trees, rounds, delays = begun.base(study, plain, learn, choose)
-    base, seen = base_of(trees.text, learn.part.table, study.params.threads), Seen.of(learn.part)
+    found, delays = begun.base(study, plain, learn, choose)
+    seen = Seen.of(learn.part)
     for name in names:
         if name == DOUBLY_ROBUST:
-            recipe = begun.found.recipe.model_copy(update={"trees": rounds})
-            yield _doubly_robust(study, Binned(begun.found.data, None), learn, plain, recipe)
+            recipe = begun.found.recipe.model_copy(update={"trees": found.rounds})
+            yield _doubly_robust(study, Binned(begun.found.data, None), learn, plain, recipe, found.spread)
             continue
         terms = plain if name == ADDITIVE else effect_terms(study, contacts, interactions=True)
-        effects = fit_effects(terms, study.params.outbound, learn.views, seen, base, delays)
-        yield Fitted(name, trees, rounds, Learned(trees.text, effects, Unchanged()))
+        effects = fit_effects(terms, study.params.outbound, learn.views, seen, found.rate, delays)
+        learned = Learned(found.trees.text, effects, Unchanged())
+        yield Fitted(name, found.trees, found.rounds, learned, found.spread)
 
 
-def _doubly_robust(study: Study, data: Binned, side: _Side, terms: tuple[Term, ...], recipe: Recipe) -> Fitted:
-    lesson = Lesson(side.part, side.views, side.propensity, data, terms, recipe)
+def _doubly_robust(
+    study: Study, data: Binned, side: _Side, terms: tuple[Term, ...], recipe: Recipe, spread: float
+) -> Fitted:
+    lesson = Lesson(side.part, side.views, side.propensity, data, terms, recipe, spread)
     trees, effects = fit_doubly_robust(study, lesson)
-    return Fitted(DOUBLY_ROBUST, trees, recipe.trees, Learned(trees.text, effects, Unchanged()))
+    return Fitted(DOUBLY_ROBUST, trees, recipe.trees, Learned(trees.text, effects, Unchanged()), spread)
 
 
 def _calibrated(study: Study, fitted: Fitted, choose: Part) -> tuple[Fitted, Floats]:

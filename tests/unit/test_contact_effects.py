@@ -10,7 +10,7 @@ from models.calibration import Unchanged
 from models.effect_terms import Reader, Term, raw, standardised
 from models.effects import ContactEffects, rate_of, response_probability
 from models.response import Learned, Response
-from training.additive import fit_level
+from training.additive import Spread, fit_spread, log_level, spread_of
 
 NAMES = ("sends", "answers", "rate", "age", "region", "action")
 TERMS = (
@@ -150,25 +150,33 @@ def test_a_stretched_model_is_the_same_but_for_spread_and_level(response):
 
 
 def test_those_left_alone_set_the_level_the_more_the_more_they_are():
-    log_base = np.full(100_000, np.log(-np.log1p(-0.05)))
-    many, few = (fit_level(log_base[:n], np.arange(n) % 25 == 0) for n in (100_000, 1_000))
-    moved = [times * log_base[0] + by - log_base[0] for times, by in (many, few)]
-    assert np.log(0.8) < moved[0] < 0.93 * np.log(0.8)
-    assert 0.4 * np.log(0.8) < moved[1] < 0
-    assert fit_level(log_base, np.arange(100_000) % 20 == 0) == pytest.approx((1.0, 0.0), abs=1e-4)
+    expected = np.full(100_000, 0.05)
+    many = log_level(expected, np.arange(100_000) % 25 == 0)
+    few = log_level(expected[:1_000], np.arange(1_000) % 25 == 0)
+    assert np.log(0.8) < many < 0.97 * np.log(0.8)
+    assert 0.4 * np.log(0.8) < few < 0
+    assert log_level(expected, np.arange(100_000) % 20 == 0) == pytest.approx(0.0)
 
 
 @pytest.mark.parametrize("true", [0.7, 1.0, 1.4])
-def test_those_left_alone_set_the_spread_the_more_the_more_they_are(true):
+def test_the_spread_of_log_rates_is_found_with_its_error(true):
     random = np.random.default_rng(7)
-    log_base = random.normal(-3.0, 0.5, 200_000)
-    log_rate = -3.0 + true * (log_base + 3.0) + 0.1
-    came = random.random(200_000) < -np.expm1(-np.exp(log_rate))
-    times, by = fit_level(log_base, came)
-    assert times == pytest.approx(true, abs=0.05)
-    assert times * -3.0 + by == pytest.approx(-2.9, abs=0.03)
-    few, _ = fit_level(log_base[:500], came[:500])
-    assert abs(few - 1.0) < 0.5 * abs(true - 1.0) + 0.1
+    apart = []
+    for _ in range(50):
+        log_rate = random.normal(-3.0, 0.5, 20_000)
+        found = fit_spread(log_rate, random.poisson(np.exp(-2.9 + true * (log_rate + 3.0))).astype(float))
+        apart.append((found.factor - true) / found.error)
+    assert abs(np.mean(apart)) < 0.5
+    assert 0.7 < np.std(apart) < 1.35
+
+
+def test_a_spread_is_drawn_to_one_the_less_is_known_of_it():
+    nothing = fit_spread(np.zeros(0), np.zeros(0))
+    assert spread_of(nothing, Spread(1.4, 0.01)) == pytest.approx(1.4, abs=0.01)
+    assert spread_of(nothing, Spread(1.4, 0.2)) == pytest.approx(1.2)
+    assert spread_of(nothing, Spread(1.4, 9.0)) == pytest.approx(1.0, abs=0.01)
+    assert 1.2 < spread_of(Spread(1.4, 0.01), nothing) < 1.3
+    assert spread_of(Spread(50.0, 0.01), Spread(50.0, 0.01)) == 2.0
 
 
 def test_effects_refuse_columns_that_depend_on_the_action():
