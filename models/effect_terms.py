@@ -5,7 +5,7 @@ the same in training and for one customer, so that both give the same bits. No t
 further than five standard deviations out counts as five.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
@@ -47,6 +47,11 @@ class Term(Artefact):
     bounds: tuple[tuple[float, float], ...] = ()
     center: float = 0.0
     scale: float = 1.0
+
+
+def columns_of(terms: Iterable[Term]) -> frozenset[str]:
+    """Names of the columns that terms read."""
+    return frozenset(name for term in terms for name in term.columns)
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ import numpy as np
 
 from contract.errors import ArtefactError
 from models.artefact import Artefact, Floats, Ints, Matrix
-from models.effect_terms import Reader, Term
+from models.effect_terms import Reader, Term, columns_of
 
 _LEAST_RATE: Final = 1e-9
 _HIGHEST_EXPONENT: Final = 0.5
@@ -38,7 +38,7 @@ class ContactEffects(Artefact):
     @property
     def columns(self) -> frozenset[str]:
         """Names of the columns that the terms read."""
-        return frozenset(name for term in self.terms for name in term.columns)
+        return columns_of(self.terms)
 
     def over(self, places: Mapping[str, int]) -> "BoundEffects":
         """The effects over a matrix whose columns lie at `places`.

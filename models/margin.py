@@ -20,7 +20,7 @@ import numpy as np
 
 from contract.errors import ArtefactError
 from models.artefact import Artefact, Floats, Matrix
-from models.effect_terms import Reader, Term
+from models.effect_terms import Reader, Term, columns_of
 
 
 class Margin(Artefact):
@@ -48,7 +48,7 @@ class Margin(Artefact):
     def columns(self) -> frozenset[str]:
         """Names of the columns that it reads."""
         baskets = {name for name in (self.value_column, self.count_column) if name is not None}
-        return frozenset(baskets | {name for term in self.terms for name in term.columns})
+        return columns_of(self.terms) | baskets
 
     def over(self, places: Mapping[str, int]) -> "BoundMargin":
         """The margin over a matrix whose columns lie at `places`.

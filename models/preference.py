@@ -84,7 +84,7 @@ def fit_preference(
         threads: of the fit.
     """
     classes = tuple(c for c in channels if len(np.unique(learn.table.customer[learn.label == c])) >= least)
-    learn, judge = _restricted(learn, classes), _restricted(judge, classes)
+    learn, judge = restricted(learn, classes), restricted(judge, classes)
     if len(classes) < 2 or len(learn.label) < 10 * recipe.rows_per_leaf or len(judge.label) < recipe.rows_per_leaf:
         return _fixed(learn, classes, channels)
     k = len(classes)
@@ -103,7 +103,7 @@ def refit_preference(
     """The same head fitted on more rows, with the number of trees and the calibration kept."""
     if fitted.fixed is not None:
         return fitted
-    rows = _restricted(everything, fitted.classes)
+    rows = restricted(everything, fitted.classes)
     data = dataset(rows.table, rows.label, rows.weight, threads)
     return grown_again(
         fitted, data, rows.table, recipe, classes=len(fitted.classes), least=least, seed=seed, threads=threads
@@ -145,7 +145,7 @@ def grown_again(
     )
 
 
-def _restricted(rows: Labelled, classes: Sequence[int]) -> Labelled:
+def restricted(rows: Labelled, classes: Sequence[int]) -> Labelled:
     """Rows of the given classes with a positive weight, their labels renumbered to positions in `classes`."""
     position = {c: i for i, c in enumerate(classes)}
     label = np.array([position.get(int(c), -1) for c in rows.label], dtype=np.int64)

@@ -23,6 +23,7 @@ class LiveReasons:
         self._features = OnlineFeatures(scorer.features, store, customers, ids)
         self._explainer = Explainer.of(scorer.bundle, scorer.features, MOST_REASONS)
         self._actions = scorer.candidates.actions
+        self._loading: Thread | None = None
 
     def forget(self, customer_id: str) -> None:
         """Hold nothing of the customer any more."""
@@ -33,10 +34,11 @@ class LiveReasons:
 
         LightGBM does that, whose import takes a second or two that scores do without.
         """
-        loading = Thread(target=self._explainer.load)
-        loading.start()
-        while loading.is_alive():
-            loading.join(_PATIENCE_SECONDS)
+        if self._loading is None:
+            self._loading = Thread(target=self._explainer.load)
+            self._loading.start()
+        while self._loading.is_alive():
+            self._loading.join(_PATIENCE_SECONDS)
             yield
 
     def of(self, customer_id: str, as_of_us: int, use: Use) -> Mapping[str, Sequence[Reason]]:

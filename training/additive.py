@@ -135,14 +135,11 @@ def fit_effects(
 
 @dataclass(frozen=True, eq=False)
 class Base:
-    """Trees of what comes without contact, their number, the factor by which their log rates were stretched, and rate
-    (n,), what they give on the rows that taught them.
-    """
+    """Trees of what comes without contact, their number, and the factor by which their log rates were stretched."""
 
     trees: GuardedModel
     rounds: int
     spread: float
-    rate: Floats
 
 
 def fit_base(
@@ -170,16 +167,16 @@ def fit_base(
     booster, rounds = grow_base(study, data, without, recipe)
     least, threads = study.params.training.min_customers_per_leaf, study.params.threads
     found = guarded(booster, rounds, learn.table, least, threads)
-    log_rate, alone = np.log(base_of(found.text, learn.table, threads)), np.flatnonzero(learn.action == 0)
+    alone = np.flatnonzero(learn.action == 0)
+    log_rate = np.log(base_of(found.text, learn.table.rows(alone), threads))
     response = learn.response[alone].astype(np.float64)
     if choose is not None:
         own = np.flatnonzero(choose.action == 0)
         later = np.log(base_of(found.text, choose.table.rows(own), threads))
-        looks = fit_spread(log_rate[alone], response), fit_spread(later, choose.response[own].astype(np.float64))
+        looks = fit_spread(log_rate, response), fit_spread(later, choose.response[own].astype(np.float64))
         spread = spread_of(*looks)
-    level = log_level(-np.expm1(-np.exp(spread * log_rate[alone])), response)
-    trees = replace(found, text=stretched(found.text, spread, level))
-    return Base(trees, rounds, spread, np.exp(spread * log_rate + level))
+    level = log_level(-np.expm1(-np.exp(spread * log_rate)), response)
+    return Base(replace(found, text=stretched(found.text, spread, level)), rounds, spread)
 
 
 class Spread(NamedTuple):

@@ -17,7 +17,7 @@ from features.catalogue import FOLLOW_DAYS, subjects
 from features.event_sets import OWN_CATEGORY
 from features.matrix import CAMPAIGN_CATEGORY
 from models.artefact import Floats, Ints, Matrix
-from models.effect_terms import Reader, Term, raw, standardised
+from models.effect_terms import Reader, Term, columns_of, raw, standardised
 from models.tables import Rows, mapped, places_of
 from training.study import Study
 
@@ -68,8 +68,8 @@ def people_terms(study: Study, table: Rows) -> tuple[Term, ...]:
 
 def columns_read(study: Study) -> list[int]:
     """Positions of all columns that terms may read."""
-    wanted = {name for term in _views(study.params) for name in term.columns}
-    wanted |= {CAMPAIGN_CATEGORY, *(column.name for column in study.source.demographic)}
+    people = (column.name for column in study.source.demographic)
+    wanted = columns_of(_views(study.params)) | {CAMPAIGN_CATEGORY, *people}
     return [i for i, name in enumerate(study.source.names) if name in wanted]
 
 

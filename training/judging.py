@@ -10,7 +10,7 @@ from models.artefact import Floats, Ints, Matrix
 from models.boosting import predicted
 from models.calibration import among
 from models.evidence import Evidence
-from models.preference import FittedPreference
+from models.preference import FittedPreference, restricted
 from models.tables import Rows, places_of
 from training.baselines import fixed_policies, history_policies, open_channels
 from training.contact_preference import answered_rows, contact_shares
@@ -66,9 +66,8 @@ def judge_preference(
         shown = contact_shares(study, fitted, answered.rows)
     else:
         labelled, _ = labelled_rows(study, part, head, propensity)
-        keep = np.flatnonzero(np.isin(labelled.label, fitted.classes) & (labelled.weight > 0))
-        rows = labelled.rows(keep)
-        label, weight = np.searchsorted(np.array(fitted.classes), rows.label), rows.weight
+        rows = restricted(labelled, fitted.classes)
+        label, weight = rows.label, rows.weight
         shown = _shares(fitted, rows.table, study.params.threads)
         possible = np.ones_like(shown, dtype=np.bool_)
     if len(label) < 50:

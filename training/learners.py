@@ -173,7 +173,8 @@ def refit_learner(study: Study, fitted: Fitted, recipe: Recipe, everything: Part
     delays = rates.delays(seen, len(params.outbound))
     without = rates.expected_without(seen, delays)
     found = fit_base(study, Binned(data, None), everything, (without, None), recipe, spread=fitted.spread)
-    effects = fit_effects(effects.terms, params.outbound, views, seen, found.rate, delays)
+    base = base_of(found.trees.text, everything.table, threads)
+    effects = fit_effects(effects.terms, params.outbound, views, seen, base, delays)
     learned = replace(fitted.learned, text=found.trees.text, effects=effects)
     return replace(fitted, trees=found.trees, learned=learned)
 
@@ -226,14 +227,14 @@ def _beside(study: Study, names: Sequence[LearnerName], begun: _Begun, learn: _S
     contacts = learn.views.rows(np.flatnonzero(learn.part.action > 0))
     plain = effect_terms(study, contacts, interactions=False)
     found, delays = begun.base(study, plain, learn, choose)
-    seen = Seen.of(learn.part)
+    base, seen = base_of(found.trees.text, learn.part.table, study.params.threads), Seen.of(learn.part)
     for name in names:
         if name == DOUBLY_ROBUST:
             recipe = begun.found.recipe.model_copy(update={"trees": found.rounds})
             yield _doubly_robust(study, Binned(begun.found.data, None), learn, plain, recipe, found.spread)
             continue
         terms = plain if name == ADDITIVE else effect_terms(study, contacts, interactions=True)
-        effects = fit_effects(terms, study.params.outbound, learn.views, seen, found.rate, delays)
+        effects = fit_effects(terms, study.params.outbound, learn.views, seen, base, delays)
         learned = Learned(found.trees.text, effects, Unchanged())
         yield Fitted(name, found.trees, found.rounds, learned, found.spread)
 
