@@ -10,7 +10,6 @@ from typing import Annotated, Final, Literal
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
-from scipy.special import expit
 
 from models.artefact import Artefact, Floats
 
@@ -37,8 +36,7 @@ class Platt(Artefact):
 
     def apply(self, probability: Floats) -> Floats:
         """Calibrated probabilities, shape as given."""
-        result: Floats = expit(self.slope * logit(probability) + self.intercept)
-        return result
+        return expit(self.slope * logit(probability) + self.intercept)
 
 
 class Beta(Artefact):
@@ -52,8 +50,7 @@ class Beta(Artefact):
     def apply(self, probability: Floats) -> Floats:
         """Calibrated probabilities, shape as given."""
         p = np.clip(probability, FLOOR, 1 - FLOOR)
-        result: Floats = expit(self.a * np.log(p) - self.b * np.log1p(-p) + self.c)
-        return result
+        return expit(self.a * np.log(p) - self.b * np.log1p(-p) + self.c)
 
 
 class Isotonic(Artefact):
@@ -115,6 +112,12 @@ class MatrixScaling(Artefact):
 
 BinaryMap = Annotated[Unchanged | Platt | Beta | Isotonic, Field(discriminator="kind")]
 MulticlassMap = Annotated[Unchanged | Temperature | VectorScaling | MatrixScaling, Field(discriminator="kind")]
+
+
+def expit(score: Floats) -> Floats:
+    """1 / (1 + exp(−score)); SciPy's gives the same, and a server would load for it what takes a third of a second."""
+    power = np.exp(-np.abs(score))
+    return np.asarray(np.where(score >= 0, 1.0, power) / (1.0 + power))
 
 
 def softmax(score: Floats) -> Floats:

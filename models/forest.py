@@ -250,8 +250,9 @@ class _Layout:
     def _slot(self, column: int) -> int:
         """Where the kernel's block holds the column, counted apart for shared and own ones."""
         place = self.places[column]
-        alike = sum((other < 0) == (place < 0) for other in self.slots)
-        return self.slots.setdefault(place, alike)
+        if place not in self.slots:
+            self.slots[place] = sum((other < 0) == (place < 0) for other in self.slots)
+        return self.slots[place]
 
     def forest(self, classes: int) -> Forest:
         """All that was added, read-only as the kernel takes it."""

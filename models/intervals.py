@@ -26,14 +26,14 @@ Assumed: held-out decisions resemble those scored; errors are normal on the logi
 
 from dataclasses import dataclass
 from functools import cached_property
+from statistics import NormalDist
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit, ndtri
 
 from models.artefact import Artefact, Floats, Ints
-from models.calibration import logit
+from models.calibration import expit, logit
 from models.moments import Pairs, added, covering, paired
 
 NEWCOMER, SHORT, LONG = 0, 1, 2
@@ -101,7 +101,7 @@ class Intervals(Artefact):
 
 
 def _quantile(level: float) -> float:
-    return float(ndtri(0.5 + level / 2))
+    return NormalDist().inv_cdf(0.5 + level / 2)
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from scipy.special import expit
 
 from contract.errors import ArtefactError
 from models.artefact import Floats, Matrix
-from models.calibration import softmax
+from models.calibration import expit, softmax
 from models.forest import Forest, UnreadableError
 
 if TYPE_CHECKING:
@@ -104,8 +103,7 @@ class Trees:
 def probabilities(raw: Floats) -> Floats:
     """(..., classes) of raw scores: the logistic function where there is one class, else the softmax."""
     if raw.shape[-1] == 1:
-        result: Floats = expit(raw)
-        return result
+        return expit(raw)
     return softmax(raw)
 
 

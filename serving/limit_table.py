@@ -10,15 +10,17 @@ With no groups there is one segment, with one campaign an option is a channel, s
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_array
 
 from contract.params import PlanLimit
 from serving.limits import NO_CAPACITY, Limits, with_slack
 from serving.sets import Counts, Floats, Segments
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 Kind = Literal["budget", "capacity", "minimum"]
 ONE_SEGMENT = np.zeros(1, dtype=np.int32)
@@ -78,7 +80,7 @@ class LimitTable:
     """
 
     rows: tuple[LimitRow, ...]
-    cells: csr_array
+    cells: "csr_array"
     bound: Floats
     sign: Floats
     money: npt.NDArray[np.bool_]
@@ -86,8 +88,8 @@ class LimitTable:
     channels: tuple[str, ...]
 
     @cached_property
-    def _by_cell(self) -> csr_array:
-        turned = csr_array(self.cells.T)
+    def _by_cell(self) -> "csr_array":
+        turned = self.cells.T.tocsr()
         turned.sort_indices()
         return turned
 
@@ -193,6 +195,9 @@ def limit_table(
         campaigns: of the plan; options are ordered by campaign, then channel.
         groups: of the customers; every column that a limit names must be there.
     """
+    # A server that decides by saved prices needs no table.
+    from scipy.sparse import csr_array
+
     rows = limit_rows(limits)
     conditions = sorted({row.group for row in rows if row.group})
     inside, segment = _segments(conditions, groups)

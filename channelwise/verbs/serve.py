@@ -1,5 +1,6 @@
 """`channelwise serve` and `channelwise keys`: scores over HTTP, and who may ask for them."""
 
+import gc
 import sys
 from pathlib import Path
 from typing import Annotated, Final
@@ -73,6 +74,11 @@ def serve(
 
     Example: channelwise keys add campaigns --scope score, then channelwise serve --data shop/
     """
+    from channelwise.lean import load_lean
+
+    # Hardly anything of what is loaded now can be thrown away; the server enables it again once it listens.
+    gc.disable()
+    load_lean()
     from channelwise.jobs.serve import ServeRequest, run_serve
     from models.champion import pointer_file
 

@@ -77,6 +77,7 @@ async def run_server(
     # What lives as long as the server is not to be looked through again and again while requests wait.
     gc.collect()
     gc.freeze()
+    gc.enable()
     waiting = loop.create_task(ended.wait())
     await asyncio.wait((serving, waiting), return_when=asyncio.FIRST_COMPLETED)
     application.closing = True
@@ -86,6 +87,8 @@ async def run_server(
         await _drained(application)
         server.stop()  # type: ignore[no-untyped-call]
     await serving
+    # DuckDB complains of what is still there when the process ends.
+    gc.unfreeze()
 
 
 async def _watch(service: Service, watched: Watched, say: TextIO) -> None:

@@ -43,6 +43,17 @@ for package in packages:
 LOADED = """
 print(*sorted(name for name in sys.modules if sys.modules[name] is not None and "." not in name))
 """
+SERVING = """
+import sys
+from channelwise.lean import load_lean
+load_lean()
+import channelwise.jobs.serve, pyarrow
+from models.forest import prepare
+prepare()
+pyarrow.array(["a"])
+print(*sys.modules)
+"""
+NEVER_SERVED = {"cffi", "lightgbm", "pandas", "scipy.linalg", "scipy.sparse", "scipy.special"}
 COMPILED = """
 ours = [module for name, module in sorted(sys.modules.items()) if name.split(".")[0] in packages]
 print(*{f"{value.__module__}.{value.__name__}" for each in ours for value in vars(each).values()
@@ -103,6 +114,16 @@ def test_an_import_loads_nothing_slow_and_leaves_no_file(tmp_path: Path) -> None
     loaded = probed(LOADED, PACKAGES, (), tmp_path)
     assert not loaded & set(SLOW), "import these where they are used"
     assert not list(tmp_path.iterdir())
+
+
+def test_a_server_loads_nothing_that_it_never_uses(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SERVING], cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+        check=True,
+    )  # fmt: skip
+    loaded = set(done.stdout.split())
+    assert {"channelwise.jobs.serve", "numba.np.arraymath"} <= loaded
+    assert not loaded & NEVER_SERVED
 
 
 def test_an_import_compiles_nothing(tmp_path: Path) -> None:
