@@ -121,7 +121,7 @@ class Features(Section):
         return self
 
 
-LearnerName = Literal["joint", "additive", "additive with cells", "doubly robust"]
+LearnerName = Literal["joint", "additive", "doubly robust"]
 
 
 class Profile(Section):

@@ -31,13 +31,15 @@ class Labels:
     """What followed each row of a spine, all of shape (n_rows,).
 
     response: int8, 1 if the objective was met; delay: float32, after which share of the horizon the customer first met
-    it, NaN where none did or responses count for the send; margin_eur: float64, what that was worth; answer_channel:
-    int16, the outbound channel of the send if it was answered, else -1; own_step_channel: int16, the channel of the
-    customer's next own step, as index into all channels, else -1.
+    it, NaN where none did or responses count for the send; tied: bool, whether the step that met it first belongs to
+    the row's own send; margin_eur: float64, what that was worth; answer_channel: int16, the outbound channel of the
+    send if it was answered, else -1; own_step_channel: int16, the channel of the customer's next own step, as index
+    into all channels, else -1.
     """
 
     response: npt.NDArray[np.int8]
     delay: npt.NDArray[np.float32]
+    tied: npt.NDArray[np.bool_]
     margin_eur: npt.NDArray[np.float64]
     answer_channel: npt.NDArray[np.int16]
     own_step_channel: npt.NDArray[np.int16]
@@ -72,9 +74,12 @@ def label(connection: duckdb.DuckDBPyConnection, timeline: Timeline, spine: Spin
         did, did_cents = np.zeros(len(spine), np.int64), np.zeros(len(spine), np.int64)
         first_us = np.full(len(spine), NEVER_US)
         did[tied.row], did_cents[tied.row] = tied.steps, tied.cents
+    first_tied = np.zeros(len(spine), bool)
+    first_tied[tied.row] = tied.first_us == spine.as_of_us[tied.row] + first_us[tied.row]
     return Labels(
         response=(did > 0).astype(np.int8),
         delay=np.where(first_us == NEVER_US, np.nan, first_us / horizon_us(params)).astype(np.float32),
+        tied=first_tied,
         margin_eur=_margin_eur(did, did_cents, params),
         answer_channel=np.where(answered, spine.action - 1, NONE).astype(np.int16),
         own_step_channel=own_step,
@@ -152,12 +157,16 @@ def _walk(history, cents, asked, out):  # type: ignore[no-untyped-def]  # compil
 
 @dataclass(frozen=True)
 class TiedOutcomes:
-    """What is tied to sends, for those rows (n,) of the spine that have any: int64, bool, int64, int64."""
+    """What is tied to sends, for those rows (n,) of the spine that have any: int64, bool, int64, int64, int64.
+
+    first_us: when the first counted step came, `NEVER_US` where none did.
+    """
 
     row: npt.NDArray[np.int64]
     answered: npt.NDArray[np.bool_]
     steps: npt.NDArray[np.int64]
     cents: npt.NDArray[np.int64]
+    first_us: npt.NDArray[np.int64]
 
 
 def tied_outcomes(connection: duckdb.DuckDBPyConnection, window: Window, params: Params) -> TiedOutcomes:
@@ -191,15 +200,17 @@ def tied_outcomes(connection: duckdb.DuckDBPyConnection, window: Window, params:
             SELECT kind, cents, time_us, sent_us, row FROM by_send WHERE sent_us IS NOT NULL
             UNION ALL FROM by_campaign)
         SELECT row, bool_or({is_answer}) AS answered, count_if({is_counted}) AS steps,
-               sum(CASE WHEN {is_counted} THEN cents ELSE 0 END) AS cents
+               sum(CASE WHEN {is_counted} THEN cents ELSE 0 END) AS cents,
+               coalesce(min(CASE WHEN {is_counted} THEN time_us END), {NEVER_US}) AS first_us
         FROM tied WHERE row IS NOT NULL AND time_us < sent_us + {horizon_us(params)}
         GROUP BY row ORDER BY row""").to_arrow_table()  # noqa: S608  kinds are declared names, quoted; the rest is ours
-    columns = {name: found[name].to_numpy() for name in ("row", "answered", "steps", "cents")}
+    columns = {name: found[name].to_numpy() for name in ("row", "answered", "steps", "cents", "first_us")}
     return TiedOutcomes(
         row=columns["row"].astype(np.int64),
         answered=columns["answered"].astype(bool),
         steps=columns["steps"].astype(np.int64),
         cents=columns["cents"].astype(np.int64),
+        first_us=columns["first_us"].astype(np.int64),
     )
 
 

@@ -44,6 +44,7 @@ class Decisions:
     campaign: npt.NDArray[np.int32]
     response: npt.NDArray[np.int8]
     delay: npt.NDArray[np.float32]
+    tied: npt.NDArray[np.bool_]
     margin_eur: npt.NDArray[np.float64]
     answer_channel: npt.NDArray[np.int16]
     own_step_channel: npt.NDArray[np.int16]
@@ -68,6 +69,7 @@ class Decisions:
             campaign=number[campaign],
             response=self.response[rows],
             delay=self.delay[rows],
+            tied=self.tied[rows],
             margin_eur=self.margin_eur[rows],
             answer_channel=self.answer_channel[rows],
             own_step_channel=self.own_step_channel[rows],
@@ -127,6 +129,7 @@ def decision_spine(intake: Source, timeline: Timeline, params: Params, *, only: 
         campaign=_numbers(kept, "campaign", np.int32),
         response=labels.response,
         delay=labels.delay,
+        tied=labels.tied,
         margin_eur=labels.margin_eur,
         answer_channel=labels.answer_channel,
         own_step_channel=labels.own_step_channel,

@@ -12,7 +12,7 @@ from contract.errors import UsageError
 HORIZON_DAYS = 7
 """Days after a decision in which a purchase counts as its response: the horizon of the shipped objective `sell`."""
 
-_SHARES = ("newcomer_share", "drifting_share", "machine_open_share", "holdout_share")
+_SHARES = ("newcomer_share", "drifting_share", "machine_open_share", "holdout_share", "claimed_share")
 _NON_NEGATIVE = ("decisions_per_year", "sessions_per_year", "sender_strength")
 
 
@@ -32,6 +32,8 @@ class RetailerConfig:
     log_propensities: whether the sender writes down with which probability it acted.
     confounded_sender: whether it also acts on what only its staff know: the customer's true taste and present mood.
     propensity_table: whether the whole vector of each decision of a bulk campaign is written too.
+    claimed_share: of what customers buy by themselves within a week of an answer to a message, how much bears that
+    message's name, as where a link takes the credit.
     audience: who may be scored: all, or those with at least one channel open at `end`.
     """
 
@@ -50,6 +52,7 @@ class RetailerConfig:
     log_propensities: bool = True
     confounded_sender: bool = False
     propensity_table: bool = False
+    claimed_share: float = 0.0
     audience: Literal["all", "reachable"] = "all"
     margin_rate: float = 0.30
 

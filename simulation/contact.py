@@ -35,6 +35,7 @@ BASKET_SPREAD = 0.8
 RETURN_SHARE, REVIEW_SHARE = 0.07, 0.06
 CONFIRMED_SHARE = 0.60
 LEAVING = 0.0012
+CLAIM_S = 7 * 86_400
 NO_PROPENSITY = -1.0
 
 
@@ -105,6 +106,15 @@ def extra_purchase(
 
 
 @compiled
+def own_purchase(world: World, traits: Traits, state: State, log: Log, i: int, time_s: int, where: int) -> None:
+    """A purchase that the customer makes anyway; a message answered just before may take the credit."""
+    event = Event(where, -1, -1)
+    if world.claimed > 0.0 and 0 <= time_s - state.claim[0] < CLAIM_S and uniform(state.stream) < world.claimed:
+        event = Event(where, state.claim[1], state.claim[2])
+    purchase(world, traits, state, log, i, time_s, event)
+
+
+@compiled
 def own_channel(world: World, traits: Traits, state: State, i: int, day: int) -> int:
     """Where the customer buys by itself: as it visits, but nothing is sold on social media."""
     regime = 1 if day >= traits.drift_day[i] else 0
@@ -169,6 +179,7 @@ def _answer(state: State, log: Log, traits: Traits, i: int, time_s: int, send: E
     else:
         note(log, i, later, CLICKED, send, 0, NO_PROPENSITY)
     expect_answer(state, later, send.channel)
+    state.claim[0], state.claim[1], state.claim[2] = later, send.campaign, send.send
 
 
 @compiled

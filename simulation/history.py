@@ -18,7 +18,7 @@ from simulation.contact import (
     contact,
     extra_purchase,
     own_channel,
-    purchase,
+    own_purchase,
 )
 from simulation.draws import pick, poisson, seed_stream, uniform
 from simulation.effects import expected_own, remaining, remaining_delay_s
@@ -157,7 +157,7 @@ def _busy_day(world: World, traits: Traits, state: State, log: Log, i: int, day:
     for _ in range(purchases):
         if uniform(state.stream) < calm_on(state.calm, day, 0):
             where = own_channel(world, traits, state, i, day)
-            purchase(world, traits, state, log, i, _moment(world, traits, state, i, day), Event(where, -1, -1))
+            own_purchase(world, traits, state, log, i, _moment(world, traits, state, i, day), where)
 
 
 @compiled

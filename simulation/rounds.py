@@ -63,6 +63,7 @@ def _row(states: State, i: int) -> State:
         states.recent_channel[i],
         states.counters[i],
         states.shares[i],
+        states.claim[i],
     )
 
 

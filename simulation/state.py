@@ -25,7 +25,8 @@ class State(NamedTuple):
 
     closed_from_s, reopened_s: (6,) last withdrawal of consent and the grant after it; engaged: (6,) visible answers the
     sender has seen; pressure: (value, at second); calm: (7,) factor of own purchases per contact, by its first day
-    modulo 7; pending_s, pending_channel: answers that the sender will see; recent_*: ring of the last contacts.
+    modulo 7; pending_s, pending_channel: answers that the sender will see; recent_*: ring of the last contacts; claim:
+    (answer's second, campaign, send) of the message answered last.
     """
 
     stream: Stream
@@ -42,6 +43,7 @@ class State(NamedTuple):
     recent_channel: Longs
     counters: Longs
     shares: Floats
+    claim: Longs
 
 
 class Log(NamedTuple):
@@ -85,6 +87,7 @@ def new_state() -> State:
         recent_channel=np.zeros(RECENT, np.int64),
         counters=np.zeros(2, np.int64),
         shares=np.zeros(n),
+        claim=np.zeros(3, np.int64),
     )
 
 
@@ -116,6 +119,7 @@ def reset(state: State) -> None:
     state.recent_s[:] = 0
     state.recent_extra[:] = 0.0
     state.counters[:] = 0
+    state.claim[0] = NEVER
 
 
 @compiled
@@ -134,6 +138,7 @@ def copy_state(source: State, target: State) -> None:
     target.recent_extra[:] = source.recent_extra
     target.recent_channel[:] = source.recent_channel
     target.counters[:] = source.counters
+    target.claim[:] = source.claim
 
 
 @compiled

@@ -64,6 +64,7 @@ class World(NamedTuple):
     sender_strength: float
     confounding: float
     vectors: bool
+    claimed: float
     needs_consent: npt.NDArray[np.bool_]
     weight: Floats
     tied: Floats
@@ -150,6 +151,7 @@ def build_world(config: RetailerConfig, params: Params, fit: Floats) -> tuple[Wo
         sender_strength=config.sender_strength,
         confounding=1.0 if config.confounded_sender else 0.0,
         vectors=config.propensity_table,
+        claimed=config.claimed_share,
         needs_consent=np.array([params.channels[name].consent for name in OUTBOUND]),
         weight=np.array(SENDER_WEIGHT),
         tied=np.array(TIED_SHARE),

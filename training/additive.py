@@ -5,8 +5,8 @@ Both parts are fitted in turn. Responses are taken for the sum of two Poisson st
     y b / (1 − exp(−b − e))
 
 are expected to have come without the contact (EM: Dempster, Laird and Rubin 1977; b the rate without contact, e the
-excess), fewer the sooner after it they came (`models.delays`). The trees learn these expected counts as rates; the
-effects are then fitted by likelihood beside the trees.
+excess), fewer the likelier a contact brings what comes so (`models.marks`). The trees learn these expected counts as
+rates; the effects are then fitted by likelihood beside the trees.
 
 Assumed: contacts were withheld from some (else b and e cannot be told apart), and a response counts for the customer
 whoever gets the credit (else no contact has no response, and there is nothing to add to).
@@ -14,7 +14,7 @@ whoever gets the credit (else no contact has no response, and there is nothing t
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import lightgbm as lgb
 import numpy as np
@@ -22,11 +22,11 @@ import numpy.typing as npt
 
 from models.artefact import Floats, Ints, Matrix
 from models.boosting import Recipe, boost, guarded, stretched
-from models.delays import Delays, fit_delays
 from models.effect_terms import Reader, Term
 from models.effects import ContactEffects, rate_of
 from models.leaves import GuardedModel
-from models.random_effects import Contacts, Layout, fit_random_effects
+from models.marks import Came, Marks, fit_marks
+from models.random_effects import Contacts, Effects, Layout, fit_random_effects
 from models.tables import Rows, mapped, places_of
 from models.trees import Trees
 from training.study import Part, Study
@@ -39,26 +39,26 @@ where they taught the trees.
 """
 _LEAST_SPREAD, _MOST_SPREAD = 0.5, 2.0
 _NEWTON_STEPS, _LEAST_INFORMATION = 20, 1e-6
+_TELLING: Final = 0.1
+"""Standard deviation, in logs of what a contact adds, from which on the cells of a pair are worth reading."""
 
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """What was done and what followed, of n decisions: action; response, 0 or 1; delay, the share of the horizon after
-    which the first response came, NaN where there was none or it is not known.
-    """
+    """What was done and what followed, of n decisions: action; response, 0 or 1; came, how the first response came."""
 
     action: Ints
     response: npt.NDArray[np.generic]
-    delay: npt.NDArray[np.float32]
+    came: Came
 
     @classmethod
     def of(cls, part: Part) -> "Seen":
         """Of the decisions of a part."""
-        return cls(part.action, part.response, part.delay)
+        return cls(part.action, part.response, part.came)
 
     def rows(self, rows: Ints) -> "Seen":
         """Of some of the decisions."""
-        return Seen(self.action[rows], self.response[rows], self.delay[rows])
+        return Seen(self.action[rows], self.response[rows], self.came.rows(rows))
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,14 +68,14 @@ class Rates:
     base: Floats
     excess: Floats
 
-    def expected_without(self, seen: Seen, delays: Delays) -> Floats:
+    def expected_without(self, seen: Seen, marks: Marks) -> Floats:
         """(n,) responses that are expected to have come without the contact."""
-        found = delays.without(self.base, self.excess, seen.action, seen.delay)
+        found = marks.without(self.base, self.excess, seen.action, seen.came)
         return np.where(seen.response.astype(np.bool_), found, 0.0)
 
-    def delays(self, seen: Seen, channels: int) -> Delays:
-        """How soon responses come, by these rates."""
-        return fit_delays(seen.action, seen.delay, self.base, self.excess, channels)
+    def marks(self, seen: Seen, channels: int) -> Marks:
+        """How responses come, by these rates."""
+        return fit_marks(seen.action, seen.came, self.base, self.excess, channels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +110,7 @@ def fit_effects(
     views: Rows,
     seen: Seen,
     base: Floats,
-    delays: Delays,
+    marks: Marks,
 ) -> ContactEffects:
     """The effects of contacts beside the rates without them.
 
@@ -120,17 +120,48 @@ def fit_effects(
         views: the columns that the terms read, of n decisions.
         seen: what followed them.
         base: (n,), rates without contact.
-        delays: how soon responses come.
+        marks: how responses come.
     """
+    found = _fitted(terms, outbound, views, seen, base, marks)
+    weights = tuple(tuple(row) for row in found.weights.tolist())
+    return ContactEffects(terms=terms, intercept=tuple(found.intercept.tolist()), weights=weights)
+
+
+def telling_cells(
+    terms: tuple[Term, ...],
+    cells: tuple[Term, ...],
+    outbound: Sequence[str],
+    views: Rows,
+    seen: Seen,
+    base: Floats,
+    marks: Marks,
+) -> tuple[Term, ...]:
+    """Those cells of people's columns that tell something beside the other terms, by the evidence for their pair.
+
+    Args:
+        terms: the other terms.
+        cells: of every pair, each pair a group.
+        outbound: the channels, as the rest is in `fit_effects`.
+        views: the columns that terms and cells read.
+        seen: what followed.
+        base: rates without contact.
+        marks: how responses come.
+    """
+    found = _fitted(terms + cells, outbound, views, seen, base, marks)
+    groups = sorted({term.group for term in terms + cells})
+    return tuple(cell for cell in cells if found.size[groups.index(cell.group)] > _TELLING)
+
+
+def _fitted(
+    terms: tuple[Term, ...], outbound: Sequence[str], views: Rows, seen: Seen, base: Floats, marks: Marks
+) -> Effects:
     contacts = []
     for c in range(len(outbound)):
         own = np.flatnonzero(seen.action == 1 + c)
         design, outcome = design_of(terms, views.rows(own)), seen.response[own].astype(np.float64)
-        at = delays.bins(seen.delay[own])
-        contacts.append(Contacts(design, outcome, base[own], at, delays.alone, delays.brought[c]))
-    found = fit_random_effects(contacts, layout_of(terms, outbound))
-    weights = tuple(tuple(row) for row in found.weights.tolist())
-    return ContactEffects(terms=terms, intercept=tuple(found.intercept.tolist()), weights=weights)
+        at = marks.of(seen.came.rows(own))
+        contacts.append(Contacts(design, outcome, base[own], at, marks.alone[1 + c], marks.brought[c]))
+    return fit_random_effects(contacts, layout_of(terms, outbound))
 
 
 @dataclass(frozen=True, eq=False)

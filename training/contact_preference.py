@@ -19,9 +19,9 @@ from models.artefact import Floats, Ints
 from models.boosting import Recipe, predicted
 from models.calibration import Unchanged, among
 from models.calibration_fit import choose_multiclass
-from models.delays import untimed
 from models.effect_terms import Term
 from models.effects import ContactEffects, answer_probability
+from models.marks import unmarked
 from models.preference import FittedPreference
 from models.tables import Table, mapped, places_of
 from models.trees import shares_of
@@ -136,10 +136,10 @@ def _effects(study: Study, part: Part, terms: tuple[Term, ...] | None = None) ->
     contacted = np.flatnonzero(part.action > 0)
     read = part.table.rows(contacted).columns(columns_read(study))
     views = Table(read.matrix, read.names, read.categorical, read.customer)
-    terms = terms or effect_terms(study, views, interactions=False)
+    terms = terms or effect_terms(study, views)
     answered = study.decisions.answer_channel[part.rows[contacted]] >= 0
-    seen = Seen(part.action[contacted], answered, part.delay[contacted])
-    return fit_effects(terms, outbound, views, seen, np.zeros(len(contacted)), untimed(len(outbound)))
+    seen = Seen(part.action[contacted], answered, part.came.rows(contacted))
+    return fit_effects(terms, outbound, views, seen, np.zeros(len(contacted)), unmarked(len(outbound)))
 
 
 def _sends(study: Study, part: Part) -> Sends:

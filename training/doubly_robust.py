@@ -17,10 +17,10 @@ import numpy as np
 
 from models.artefact import Floats, Ints, Matrix
 from models.boosting import Recipe
-from models.delays import untimed
 from models.effect_terms import Term
 from models.effects import ContactEffects, response_probability
 from models.leaves import GuardedModel
+from models.marks import unmarked
 from models.random_effects import Differences, fit_differences
 from models.tables import Rows, mapped, places_of
 from training.additive import (
@@ -103,7 +103,7 @@ def fit_doubly_robust(study: Study, lesson: Lesson) -> tuple[GuardedModel, Conta
     rates = crossed(study, lesson)
     seen = Seen.of(lesson.part)
     taken = rates.of(seen.action)
-    without = taken.expected_without(seen, taken.delays(seen, len(study.params.outbound)))
+    without = taken.expected_without(seen, taken.marks(seen, len(study.params.outbound)))
     base = fit_base(study, lesson.data, lesson.part, (without, None), lesson.recipe, spread=lesson.spread)
     weighed = Weighed(seen.action, seen.response.astype(np.float64), lesson.propensity, rates.probabilities())
     return base.trees, fit_changes(lesson.terms, study.params.outbound, lesson.views, weighed)
@@ -182,14 +182,14 @@ def _fitted(study: Study, lesson: Lesson, rows: Ints) -> tuple[str, ContactEffec
     data = Binned(whole.subset(rows.tolist(), params=whole.get_params()).construct(), None)
     channels = len(study.params.outbound)
     rates = first_rates(seen.action, _means(seen, 1 + channels)[seen.action])
-    text, effects, delays = "", None, untimed(channels)
+    text, effects, marks = "", None, unmarked(channels)
     for _ in range(_ROUNDS):
-        booster, _rounds = grow_base(study, data, (rates.expected_without(seen, delays), None), lesson.recipe)
+        booster, _rounds = grow_base(study, data, (rates.expected_without(seen, marks), None), lesson.recipe)
         text = booster.model_to_string()
         base = base_of(text, table, study.params.threads)
-        effects = fit_effects(lesson.terms, study.params.outbound, views, seen, base, delays)
+        effects = fit_effects(lesson.terms, study.params.outbound, views, seen, base, marks)
         rates = Rates(base, excess_of(effects, views, seen.action))
-        delays = rates.delays(seen, channels)
+        marks = rates.marks(seen, channels)
     assert effects is not None
     return text, effects
 

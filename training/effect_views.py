@@ -37,22 +37,26 @@ class _People:
     stretches: tuple[tuple[float, float], ...]
 
 
-def effect_terms(study: Study, contacts: Rows, interactions: bool) -> tuple[Term, ...]:
+def effect_terms(study: Study, contacts: Rows) -> tuple[Term, ...]:
     """The terms that the columns allow, with usual rates, centers and scales of the rows of contacts.
 
     Args:
         study: what is trained.
         contacts: rows of contacts that learn.
-        interactions: whether pairs of people's columns get cells of their own.
     """
     have = set(contacts.names)
     wanted = [term for term in _views(study.params) if set(term.columns) <= have]
     people = _people(study, contacts)
-    levels = [*_levels(people), *_categories(contacts), *(_cells(people) if interactions else ())]
-    enough = _common(levels, contacts, study.params.training.min_customers_per_leaf)
+    enough = _common([*_levels(people), *_categories(contacts)], contacts, study.params.training.min_customers_per_leaf)
     found = (*_usual(wanted, contacts), *enough)
     reader = Reader.of(found, places_of(contacts.names))
     return standardised(found, mapped(contacts, raw(reader).design))
+
+
+def cell_terms(study: Study, contacts: Rows) -> tuple[Term, ...]:
+    """Cells of every pair of people's columns, each pair a group; the arguments are those of `effect_terms`."""
+    cells = list(_cells(_people(study, contacts)))
+    return tuple(_common(cells, contacts, study.params.training.min_customers_per_leaf))
 
 
 def people_terms(study: Study, table: Rows) -> tuple[Term, ...]:
@@ -155,7 +159,7 @@ def _bands(known: Floats) -> tuple[tuple[float, float], ...]:
 def _levels(people: Sequence[_People]) -> Iterator[Term]:
     for each in people:
         for stretch in each.stretches:
-            yield Term(kind="level", columns=(each.column,), group="people", bounds=(stretch,))
+            yield Term(kind="level", columns=(each.column,), group=f"people: {each.column}", bounds=(stretch,))
 
 
 def _categories(contacts: Rows) -> Iterator[Term]:
@@ -168,9 +172,10 @@ def _categories(contacts: Rows) -> Iterator[Term]:
 
 def _cells(people: Sequence[_People]) -> Iterator[Term]:
     for one, other in combinations(people, 2):
+        group = f"cells: {one.column} by {other.column}"
         for first in one.stretches:
             for second in other.stretches:
-                yield Term(kind="cell", columns=(one.column, other.column), group="cells", bounds=(first, second))
+                yield Term(kind="cell", columns=(one.column, other.column), group=group, bounds=(first, second))
 
 
 def _common(terms: Sequence[Term], contacts: Rows, least_customers: int) -> list[Term]:

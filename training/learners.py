@@ -1,8 +1,8 @@
 """The learners of the response, one protocol: each fits on the rows that teach; later rows say which one is taken.
 
 joint      one model of trees over customer × action (S-learner), with the candidate channel's own history as columns
-additive   trees of what comes without contact, and random effects of what a contact adds (`training.additive`)
-cells      the same, with effects for pairs of demographic columns as well
+additive   trees of what comes without contact, and random effects of what a contact adds, with cells of those pairs of
+           people's columns that tell something together (`training.additive`)
 doubly robust  the same trees, and what a contact changes in probability, up or down (`training.doubly_robust`)
 
 `training.profiles` says which contend; joint always does, for it remains where the others cannot be used. The lowest
@@ -21,22 +21,36 @@ from models.artefact import Floats, Ints
 from models.boosting import Recipe, boost, dataset, guarded
 from models.calibration import Unchanged, binary_log_losses
 from models.calibration_fit import choose_binary, clustered_mean
-from models.delays import Delays, untimed
 from models.effect_terms import Term
 from models.leaves import GuardedModel
+from models.marks import Marks, unmarked
 from models.response import Learned, Response
 from models.tables import Rows, Table, mapped
-from training.additive import Base, Binned, Rates, Seen, base_of, excess_of, first_rates, fit_base, fit_effects, why_not
+from training.additive import (
+    Base,
+    Binned,
+    Rates,
+    Seen,
+    base_of,
+    excess_of,
+    first_rates,
+    fit_base,
+    fit_effects,
+    telling_cells,
+    why_not,
+)
 from training.doubly_robust import Lesson, fit_doubly_robust, why_not_weighed
-from training.effect_views import columns_read, effect_terms
+from training.effect_views import cell_terms, columns_read, effect_terms
 from training.search import Found
+from training.splits import sample_customers
 from training.study import Part, Study
 
 JOINT: Final = "joint"
 ADDITIVE: Final = "additive"
-CELLS: Final = "additive with cells"
 DOUBLY_ROBUST: Final = "doubly robust"
-_CHEAPEST_FIRST: Final[tuple[LearnerName, ...]] = (ADDITIVE, DOUBLY_ROBUST, CELLS, JOINT)
+_CONTACTS_FOR_CELLS: Final = 200_000
+"""Contacts, at most, that say which pairs of people's columns tell something together."""
+_CHEAPEST_FIRST: Final[tuple[LearnerName, ...]] = (ADDITIVE, DOUBLY_ROBUST, JOINT)
 
 
 @dataclass(frozen=True)
@@ -170,11 +184,11 @@ def refit_learner(study: Study, fitted: Fitted, recipe: Recipe, everything: Part
         return replace(again, learned=replace(again.learned, calibration=fitted.learned.calibration))
     views, seen = side.views, Seen.of(everything)
     rates = Rates(base_of(fitted.trees.text, everything.table, threads), excess_of(effects, views, seen.action))
-    delays = rates.delays(seen, len(params.outbound))
-    without = rates.expected_without(seen, delays)
+    marks = rates.marks(seen, len(params.outbound))
+    without = rates.expected_without(seen, marks)
     found = fit_base(study, Binned(data, None), everything, (without, None), recipe, spread=fitted.spread)
     base = base_of(found.trees.text, everything.table, threads)
-    effects = fit_effects(effects.terms, params.outbound, views, seen, base, delays)
+    effects = fit_effects(effects.terms, params.outbound, views, seen, base, marks)
     learned = replace(fitted.learned, text=found.trees.text, effects=effects)
     return replace(fitted, trees=found.trees, learned=learned)
 
@@ -204,37 +218,39 @@ class _Begun:
     found: Found
     joint: Fitted
 
-    def base(self, study: Study, terms: tuple[Term, ...], learn: _Side, choose: _Side) -> tuple[Base, Delays]:
-        """Trees of what comes without contact, from the joint learner's probabilities on; and delays."""
+    def base(self, study: Study, terms: tuple[Term, ...], learn: _Side, choose: _Side) -> tuple[Base, Marks]:
+        """Trees of what comes without contact, from the joint learner's probabilities on; and marks."""
         names, threads, outbound = study.source.names, study.params.threads, study.params.outbound
         sides, seen = (learn, choose), [Seen.of(side.part) for side in (learn, choose)]
         predicted = [self.joint.predict(names, side.part.table, threads) for side in sides]
         rates = [first_rates(each.action, p) for each, p in zip(seen, predicted, strict=True)]
-        effects = fit_effects(terms, outbound, learn.views, seen[0], rates[0].base, untimed(len(outbound)))
+        effects = fit_effects(terms, outbound, learn.views, seen[0], rates[0].base, unmarked(len(outbound)))
         rates = [
             Rates(rate.base, excess_of(effects, side.views, each.action))
             for rate, side, each in zip(rates, sides, seen, strict=True)
         ]
-        delays = rates[0].delays(seen[0], len(outbound))
-        without = [rate.expected_without(each, delays) for rate, each in zip(rates, seen, strict=True)]
+        marks = rates[0].marks(seen[0], len(outbound))
+        without = [rate.expected_without(each, marks) for rate, each in zip(rates, seen, strict=True)]
         binned = Binned(self.found.data, self.found.watched)
         told = (without[0], without[1])
-        return fit_base(study, binned, learn.part, told, self.found.recipe, choose=choose.part), delays
+        return fit_base(study, binned, learn.part, told, self.found.recipe, choose=choose.part), marks
 
 
 def _beside(study: Study, names: Sequence[LearnerName], begun: _Begun, learn: _Side, choose: _Side) -> Iterator[Fitted]:
     """The learners of these names: all have effects beside trees of what comes without contact."""
-    contacts = learn.views.rows(np.flatnonzero(learn.part.action > 0))
-    plain = effect_terms(study, contacts, interactions=False)
-    found, delays = begun.base(study, plain, learn, choose)
+    contacted = np.flatnonzero(learn.part.action > 0)
+    plain = effect_terms(study, learn.views.rows(contacted))
+    found, marks = begun.base(study, plain, learn, choose)
     base, seen = base_of(found.trees.text, learn.part.table, study.params.threads), Seen.of(learn.part)
     for name in names:
         if name == DOUBLY_ROBUST:
             recipe = begun.found.recipe.model_copy(update={"trees": found.rounds})
             yield _doubly_robust(study, Binned(begun.found.data, None), learn, plain, recipe, found.spread)
             continue
-        terms = plain if name == ADDITIVE else effect_terms(study, contacts, interactions=True)
-        effects = fit_effects(terms, study.params.outbound, learn.views, seen, base, delays)
+        some = sample_customers(contacted, learn.part.table.customer, study.hashes, _CONTACTS_FOR_CELLS)
+        views, told = learn.views.rows(some), (seen.rows(some), base[some], marks)
+        terms = plain + telling_cells(plain, cell_terms(study, views), study.params.outbound, views, *told)
+        effects = fit_effects(terms, study.params.outbound, learn.views, seen, base, marks)
         learned = Learned(found.trees.text, effects, Unchanged())
         yield Fitted(name, found.trees, found.rounds, learned, found.spread)
 

@@ -10,6 +10,7 @@ from contract.errors import DataError
 from contract.params import Params, Profile
 from features.spine import Decisions
 from models.artefact import Floats, Ints
+from models.marks import Came
 from models.tables import Rows
 from training.rows import ComputedTable, RowSource
 from training.splits import CROSSES, Split, sample_customers
@@ -86,9 +87,9 @@ class Part:
         return self.decisions.response[self.rows]
 
     @property
-    def delay(self) -> npt.NDArray[np.float32]:
-        """(n,), the share of the horizon after which the first response came, NaN where that is not known."""
-        return self.decisions.delay[self.rows]
+    def came(self) -> Came:
+        """How the first responses came."""
+        return Came(self.decisions.delay[self.rows], self.decisions.tied[self.rows])
 
     @property
     def action(self) -> Ints:

@@ -50,6 +50,7 @@ WORLDS: Final[dict[str, dict[str, Any]]] = {
     "cells": {"mechanism": "cells"},
     "confounded": {"log_propensities": False, "confounded_sender": True},
     "newcomers": {"newcomer_share": 0.5},
+    "claimed": {"claimed_share": 0.8},
 }
 """What differs from the simulation's defaults in each kind of world."""
 

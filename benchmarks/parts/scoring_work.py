@@ -193,7 +193,7 @@ def _additive(work: Work, params: Params) -> Bundle:
     features, names = taught.features, taught.features.names
     table = Table(taught.rows, names, features.categorical, taught.customer)
     told = cast(Study, SimpleNamespace(params=params, source=SimpleNamespace(demographic=features.demographic.columns)))
-    terms, people = effect_terms(told, table, interactions=False), people_terms(told, table)
+    terms, people = effect_terms(told, table), people_terms(told, table)
     value, count = purchases_read(params)
     margin = Margin(
         kind="shrunk",

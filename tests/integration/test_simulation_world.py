@@ -9,7 +9,7 @@ import pytest
 from contract.intake import open_data
 from contract.loading import load_params
 from simulation.config import RetailerConfig
-from simulation.contact import SENT
+from simulation.contact import PURCHASED, SENT
 from simulation.retailer import build_retailer, simulate_block, write_retailer
 from simulation.truth import read_truth
 from simulation.world import OUTBOUND
@@ -163,6 +163,23 @@ def test_purchases_are_tied_to_their_send_but_never_to_push(ask):
     )
     assert one(ask, dangling) == 0
     assert one(ask, "select count(*) - count(distinct send_id) from interactions where kind = 'sent'") == 0
+
+
+def test_links_may_take_the_credit_for_what_would_have_been_bought_anyway():
+    """The truth stays as it is; of what is bought, more bears the name of a message that was answered just before."""
+    config = replace(CONFIG, customers=600, years=1)
+    plain, claimed = (
+        simulate_block(build_retailer(replace(config, claimed_share=share)), 0, 600) for share in (0.0, 0.8)
+    )
+    np.testing.assert_allclose(claimed.outlook.probability, plain.outlook.probability, rtol=0.5)
+    tied = [np.mean(sends_of(block, PURCHASED) >= 0) for block in (plain, claimed)]
+    assert 0.0 < 1.3 * tied[0] < tied[1]
+
+
+def sends_of(block, kind):
+    log = block.log
+    events = slice(0, int(log.length[0]))
+    return log.send[events][log.kind[events] == kind]
 
 
 def test_machines_open_within_seconds_and_people_do_not(ask):

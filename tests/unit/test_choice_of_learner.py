@@ -3,7 +3,7 @@
 import numpy as np
 
 from contract.params import LearnerName
-from training.learners import ADDITIVE, CELLS, JOINT, choose_learner
+from training.learners import ADDITIVE, DOUBLY_ROBUST, JOINT, choose_learner
 
 N = 4_000
 CUSTOMER = np.arange(N)
@@ -13,7 +13,7 @@ def taken(gaps, noise=0.02):
     """Losses that differ by these gaps, with noise whose mean is 0 to the last digit."""
     waves = [np.where(np.arange(N) // 2**i % 2 == 0, noise, -noise) for i in range(3)]
     losses = [0.2 + gap + wave for gap, wave in zip(gaps, waves, strict=True)]
-    names: tuple[LearnerName, ...] = (JOINT, ADDITIVE, CELLS)
+    names: tuple[LearnerName, ...] = (JOINT, ADDITIVE, DOUBLY_ROBUST)
     at, contenders = choose_learner(names, losses, CUSTOMER)
     assert [each.taken for each in contenders] == [i == at for i in range(3)]
     return names[at]
@@ -21,12 +21,12 @@ def taken(gaps, noise=0.02):
 
 def test_the_best_wins_where_it_is_clearly_better():
     assert taken((0.0, 0.01, 0.01)) == JOINT
-    assert taken((0.01, 0.01, 0.0)) == CELLS
+    assert taken((0.01, 0.01, 0.0)) == DOUBLY_ROBUST
 
 
 def test_among_those_as_good_the_cheapest_to_score_wins():
     assert taken((0.0, 0.0, 0.0), noise=1.0) == ADDITIVE
-    assert taken((0.0, 0.01, 0.0), noise=0.001) == CELLS
+    assert taken((0.0, 0.01, 0.0), noise=0.001) == DOUBLY_ROBUST
 
 
 def test_rows_of_one_customer_count_as_one():

@@ -134,7 +134,7 @@ def taught(study, rows):
     views = part.table.columns(columns_read(study))
     contacts = views.rows(np.flatnonzero(part.action > 0))
     data = Binned(dataset(part.table, part.response, None, 1), None)
-    terms = effect_terms(study, contacts, interactions=False)
+    terms = effect_terms(study, contacts)
     recipe = Recipe(trees=20, rows_per_leaf=100)
     return Lesson(part, views, study.decisions.propensity[part.rows], data, terms, recipe)
 

@@ -75,6 +75,19 @@ def test_a_term_that_tells_nothing_is_drawn_to_zero():
     assert np.abs(found.weights).max() < 0.12
 
 
+def test_the_evidence_tells_groups_that_mean_something_from_those_that_do_not():
+    """The first three terms mean the same on every channel, the next another thing on each, the last nothing."""
+    rng = np.random.default_rng(9)
+    layout = Layout(group=np.array([0, 0, 0, 1, 1, 2]), view=np.full(TERMS, -1), channel=np.full(TERMS, -1))
+    common = np.array([0.6, -0.4, 0.3, 0.0, 0.0, 0.0])
+    weights = [common + np.array([0, 0, 0, *rng.normal(0, 0.4, 2), 0]) for _ in range(4)]
+    found = fit_random_effects([drawn(rng, 40_000, -3.0, w) for w in weights], layout)
+    assert 0.25 < found.size[0] < 0.8
+    assert 0.15 < found.size[1] < 0.8
+    assert found.size[2] < 0.06
+    assert np.abs(found.weights[5]).max() < 0.03
+
+
 def test_a_view_of_the_own_history_is_learned_across_channels():
     """Term c tells of channel c's own answers; on other channels it means nothing."""
     rng = np.random.default_rng(4)
