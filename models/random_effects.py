@@ -81,7 +81,9 @@ class Contacts:
             extra = np.exp(np.clip((design @ at).astype(np.float64), _LOWEST, _HIGHEST))
             slope, curvature = self._marks(rows, extra)
             score += (slope * extra).astype(np.float32) @ design
-            information += (design * (extra * extra * curvature).astype(np.float32)[:, None]).T @ design
+            # Of one matrix with itself only a half is computed.
+            weighted = design * (extra * np.sqrt(curvature)).astype(np.float32)[:, None]
+            information += weighted.T @ weighted
         return Sums(score, information)
 
     def _marks(self, rows: slice, extra: Floats) -> tuple[Floats, Floats]:
