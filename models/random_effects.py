@@ -279,28 +279,28 @@ def _solved(
     prior_shared = np.concatenate([precision.common[layout.group], precision.view])
     shared = np.concatenate([state.common, state.view])
     system, right = np.diag(prior_shared), -prior_shared * shared
-    inverses, couplings, rights = [], [], []
+    blocks = []
     for c, (score, information) in enumerate(sums):
-        reach = np.vstack([np.zeros((1, len(shared))), np.column_stack([np.eye(len(layout.group)), owns[c]])])
+        # What channels share reaches a channel's own coefficients but for the intercept, by way of their sums.
         away = np.concatenate([[state.intercept[c] - start[c]], state.apart[c]])
-        inverse, coupling = np.linalg.inv(information + np.diag(prior_own)), information @ reach
-        own_right = score - prior_own * away
-        system += reach.T @ coupling - coupling.T @ inverse @ coupling
-        right += reach.T @ score - coupling.T @ (inverse @ own_right)
-        inverses.append(inverse)
-        couplings.append(coupling)
-        rights.append(own_right)
+        inverse, coupling = np.linalg.inv(information + np.diag(prior_own)), _reached(information[:, 1:].T, owns[c]).T
+        pulled, own_step = inverse @ coupling, inverse @ (score - prior_own * away)
+        system += _reached(coupling[1:], owns[c]) - coupling.T @ pulled
+        right += _reached(score[1:], owns[c]) - coupling.T @ own_step
+        blocks.append((inverse, pulled, own_step))
     covariance = np.linalg.inv(system)
     step = covariance @ right
-    own = [inverse @ (r - k @ step) for inverse, k, r in zip(inverses, couplings, rights, strict=True)]
-    spread = []
-    for inverse, coupling in zip(inverses, couplings, strict=True):
-        pulled = inverse @ coupling
-        spread.append(np.diag(inverse) + np.einsum("ij,jk,ik->i", pulled, covariance, pulled, optimize=True))
+    own = [own_step - pulled @ step for _, pulled, own_step in blocks]
+    spread = [np.diag(inverse) + ((pulled @ covariance) * pulled).sum(axis=1) for inverse, pulled, _ in blocks]
     terms, variance = len(layout.group), np.diag(covariance)
     moved = _State(np.array([u[0] for u in own]), step[:terms], step[terms:], np.array([u[1:] for u in own]))
     known = _State(np.zeros(len(sums)), variance[:terms], variance[terms:], np.array([s[1:] for s in spread]))
     return moved, known
+
+
+def _reached(of_terms: Floats, own: Floats) -> Floats:
+    """What is said of a channel's terms (T, …) as said of β and γ (T + V, …): each view is its own term's."""
+    return np.concatenate([of_terms, own.T @ of_terms])
 
 
 def _evidence(state: _State, precision: _Precisions, spread: _State, layout: Layout) -> _Precisions:

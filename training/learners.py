@@ -48,8 +48,8 @@ from training.study import Part, Study
 JOINT: Final = "joint"
 ADDITIVE: Final = "additive"
 DOUBLY_ROBUST: Final = "doubly robust"
-_CONTACTS_FOR_CELLS: Final = 200_000
-"""Contacts, at most, that say which pairs of people's columns tell something together."""
+_FEWEST_FOR_CELLS, _CONTACTS_FOR_CELLS = 20_000, 200_000
+"""Contacts, at least and at most, that say which pairs of people's columns tell something together."""
 _CHEAPEST_FIRST: Final[tuple[LearnerName, ...]] = (ADDITIVE, DOUBLY_ROBUST, JOINT)
 
 
@@ -247,12 +247,23 @@ def _beside(study: Study, names: Sequence[LearnerName], begun: _Begun, learn: _S
             recipe = begun.found.recipe.model_copy(update={"trees": found.rounds})
             yield _doubly_robust(study, Binned(begun.found.data, None), learn, plain, recipe, found.spread)
             continue
-        some = sample_customers(contacted, learn.part.table.customer, study.hashes, _CONTACTS_FOR_CELLS)
-        views, told = learn.views.rows(some), (seen.rows(some), base[some], marks)
-        terms = plain + telling_cells(plain, cell_terms(study, views), study.params.outbound, views, *told)
+        terms = plain + _cells(study, learn, plain, seen, base, marks)
         effects = fit_effects(terms, study.params.outbound, learn.views, seen, base, marks)
         learned = Learned(found.trees.text, effects, Unchanged())
         yield Fitted(name, found.trees, found.rounds, learned, found.spread)
+
+
+def _cells(
+    study: Study, learn: _Side, plain: tuple[Term, ...], seen: Seen, base: Floats, marks: Marks
+) -> tuple[Term, ...]:
+    """Cells of the pairs of people's columns that tell something together beside the plain terms."""
+    contacted = np.flatnonzero(seen.action > 0)
+    if len(contacted) < _FEWEST_FOR_CELLS:
+        return ()
+    some = sample_customers(contacted, learn.part.table.customer, study.hashes, _CONTACTS_FOR_CELLS)
+    views = learn.views.rows(some)
+    cells = cell_terms(study, views)
+    return telling_cells(plain, cells, study.params.outbound, views, seen.rows(some), base[some], marks)
 
 
 def _doubly_robust(

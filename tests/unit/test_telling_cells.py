@@ -10,7 +10,7 @@ from models.tables import Table
 from training.additive import Seen, telling_cells
 
 COLUMNS = ("age", "region", "plan")
-LEVELS, CHANNELS, ROWS = 4, ("email", "sms"), 120_000
+LEVELS, CHANNELS, ROWS = 4, ("email", "sms"), 80_000
 
 
 def level(column, code):
