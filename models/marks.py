@@ -63,7 +63,7 @@ class Marks:
 
     def of(self, came: Came) -> Ints:
         """(n,) the mark of each response; that of none is the last, and means nothing."""
-        at = np.searchsorted(self.edges, came.delay, side="right")
+        at = _bins(self.edges, came)
         tied = self.alone.shape[1] > 1 + len(self.edges)
         return 2 * at + ~came.tied if tied else at
 
@@ -107,7 +107,7 @@ def fit_marks(action: Ints, came: Came, base: Floats, excess: Floats, channels: 
     edges = np.unique(np.quantile(helped, np.arange(1, _BINS) / _BINS)).astype(np.float64)
     edges = edges[(edges > 0.0) & (edges < 1.0)]
     even = np.diff(np.concatenate([[0.0], edges, [1.0]]))
-    at = np.where(some, np.searchsorted(edges, came.delay, side="right"), -1)
+    at = np.where(some, _bins(edges, came), -1)
     alone = _alone(at[action == 0], even)
     cases = [_Cases.of(at, came.tied, base, excess, action == 1 + c, len(even)) for c in range(channels)]
     ties = [_Ties(0.5, 0.5)] * channels
@@ -122,6 +122,11 @@ def fit_marks(action: Ints, came: Came, base: Floats, excess: Floats, channels: 
     by_itself = [_split(alone, share) for share in (0.0, *(tie.alone for tie in ties))]
     added = [_split(shares, tie.brought) for shares, tie in zip(brought, ties, strict=True)]
     return Marks(edges, np.array(by_itself), np.array(added))
+
+
+def _bins(edges: Floats, came: Came) -> Ints:
+    """(n,) the bin of each response; that of none is the last."""
+    return np.searchsorted(edges, came.delay, side="right")
 
 
 def _split(shares: Floats, tied: float) -> Floats:

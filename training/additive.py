@@ -148,8 +148,8 @@ def telling_cells(
         marks: how responses come.
     """
     found = _fitted(terms + cells, outbound, views, seen, base, marks)
-    groups = sorted({term.group for term in terms + cells})
-    return tuple(cell for cell in cells if found.size[groups.index(cell.group)] > _TELLING)
+    sizes = found.size[layout_of(terms + cells, outbound).group[len(terms) :]]
+    return tuple(cell for cell, size in zip(cells, sizes, strict=True) if size > _TELLING)
 
 
 def _fitted(

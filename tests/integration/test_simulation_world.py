@@ -166,7 +166,7 @@ def test_purchases_are_tied_to_their_send_but_never_to_push(ask):
 
 
 def test_links_may_take_the_credit_for_what_would_have_been_bought_anyway():
-    """The truth stays as it is; of what is bought, more bears the name of a message that was answered just before."""
+    """The truth stays much as it is; more of what is bought bears the name of a message that was answered before."""
     config = replace(CONFIG, customers=600, years=1)
     plain, claimed = (
         simulate_block(build_retailer(replace(config, claimed_share=share)), 0, 600) for share in (0.0, 0.8)

@@ -102,15 +102,16 @@ def reference_labels(shown: Shown, decisions: pd.DataFrame, params: Params) -> p
         free = same & sends.row.isna()
         sends["row"] = sends.row.mask(free & (free.cumsum() == 1), at)
     out = pd.DataFrame(0.0, index=decisions.index, columns=["response", "cents", "answered"]).assign(
-        own=-1, delay=np.nan, first_tied=np.inf, tied=False
+        own=-1, delay=np.nan, tied=False
     )
+    first_tied: dict[Any, int] = {}
     for step in rows[rows.kind.isin([*answers, *target.kinds])].to_dict("records"):
         send = tied_send(step, sends)
         if send is None or step["time_us"] >= send.time_us + horizon:
             continue
         out.loc[send.row, "answered"] += step["kind"] in answers
         if step["kind"] in target.kinds:
-            out.loc[send.row, "first_tied"] = min(out["first_tied"][send.row], step["time_us"])
+            first_tied[send.row] = min(first_tied.get(send.row, step["time_us"]), step["time_us"])
         if target.counts == "send" and step["kind"] in target.kinds:
             out.loc[send.row, ["response", "cents"]] += [1, step["cents"]]
     for at, row in decisions.iterrows():
@@ -120,9 +121,7 @@ def reference_labels(shown: Shown, decisions: pd.DataFrame, params: Params) -> p
             met = after[after.kind.isin(target.kinds)]
             out.loc[at, ["response", "cents"]] = [len(met), met.cents.sum()]
             out.loc[at, "delay"] = (met.time_us.min() - row.time_us) / horizon
-            out.loc[at, "tied"] = (
-                len(met) > 0 and met.time_us.min() == out["first_tied"].to_numpy()[len(out.loc[:at]) - 1]
-            )
+            out.loc[at, "tied"] = len(met) > 0 and met.time_us.min() == first_tied.get(at)
         own = after[after.kind.isin(params.kinds_of(Role.OWN_STEP))].sort_values(
             ["time_us", "kind", "channel", "category", "type", "cents"], na_position="first", kind="stable"
         )
