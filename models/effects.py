@@ -40,6 +40,11 @@ class ContactEffects(Artefact):
         """Names of the columns that the terms read."""
         return columns_of(self.terms)
 
+    @property
+    def pairs(self) -> tuple[tuple[str, ...], ...]:
+        """Pairs of columns whose cells are read, each once."""
+        return tuple(dict.fromkeys(term.columns for term in self.terms if term.kind == "cell"))
+
     def over(self, places: Mapping[str, int]) -> "BoundEffects":
         """The effects over a matrix whose columns lie at `places`.
 

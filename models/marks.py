@@ -48,6 +48,13 @@ class Came(NamedTuple):
         return Came(self.delay[rows], self.tied[rows])
 
 
+class Ties(NamedTuple):
+    """Shares of a channel's responses that bear its sends' names: of those by themselves, of those that it brought."""
+
+    alone: float
+    brought: float
+
+
 @dataclass(frozen=True, eq=False)
 class Marks:
     """The marks of a horizon, M in all, and which share of the responses has each.
@@ -64,8 +71,7 @@ class Marks:
     def of(self, came: Came) -> Ints:
         """(n,) the mark of each response; that of none is the last, and means nothing."""
         at = _bins(self.edges, came)
-        tied = self.alone.shape[1] > 1 + len(self.edges)
-        return 2 * at + ~came.tied if tied else at
+        return 2 * at + ~came.tied if self._tells_ties else at
 
     def without(self, base: Floats, excess: Floats, action: Ints, came: Came) -> Floats:
         """(n,) responses expected to have come by themselves, of those who first responded so.
@@ -83,6 +89,16 @@ class Marks:
         rate = alone + excess * self.brought[np.maximum(action, 1) - 1, at]
         later = 1.0 - np.cumsum(self.alone, axis=1)
         return np.asarray(alone / np.maximum(-np.expm1(-rate), 1e-300) + base * later[action, at])
+
+    def named(self, channel: int) -> Ties | None:
+        """The shares u and t of an outbound channel; None where ties are not told apart."""
+        if not self._tells_ties:
+            return None
+        return Ties(float(self.alone[1 + channel, ::2].sum()), float(self.brought[channel, ::2].sum()))
+
+    @property
+    def _tells_ties(self) -> bool:
+        return bool(self.alone.shape[1] > 1 + len(self.edges))
 
 
 def unmarked(channels: int) -> Marks:
@@ -110,7 +126,7 @@ def fit_marks(action: Ints, came: Came, base: Floats, excess: Floats, channels: 
     at = np.where(some, _bins(edges, came), -1)
     alone = _alone(at[action == 0], even)
     cases = [_Cases.of(at, came.tied, base, excess, action == 1 + c, len(even)) for c in range(channels)]
-    ties = [_Ties(0.5, 0.5)] * channels
+    ties = [Ties(0.5, 0.5)] * channels
     for _ in range(2):
         usual = _brought(cases, ties, alone, even, _EVEN_RESPONSES)
         brought = [
@@ -140,13 +156,6 @@ def _alone(at: Ints, even: Floats) -> Floats:
     waiting = len(at) - (np.cumsum(came) - came)
     hazard = (came + _EVEN_RESPONSES * even) / waiting
     return np.asarray(hazard / hazard.sum())
-
-
-class _Ties(NamedTuple):
-    """Shares of a channel's responses that bear its sends' names: of those by themselves, of those that it brought."""
-
-    alone: float
-    brought: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,7 +190,7 @@ class _Cases:
         return self.base * alone[self.at], self.excess * brought[self.at]
 
 
-def _brought(cases: list[_Cases], ties: list[_Ties], alone: Floats, usual: Floats, strength: float) -> Floats:
+def _brought(cases: list[_Cases], ties: list[Ties], alone: Floats, usual: Floats, strength: float) -> Floats:
     """(K,) shares of the hazard that contacts add, drawn to the usual ones as if by so many responses."""
     exposed = np.maximum(sum((each.exposed for each in cases), np.zeros(len(usual))), 1e-9)
     shares = usual
@@ -197,7 +206,7 @@ def _brought(cases: list[_Cases], ties: list[_Ties], alone: Floats, usual: Float
     return shares
 
 
-def _ties(case: _Cases, alone: Floats, brought: Floats) -> _Ties:
+def _ties(case: _Cases, alone: Floats, brought: Floats) -> Ties:
     """The shares u and t under which the ties of a channel are likeliest: Σ log(u own + t added) over the tied ones,
     Σ log((1 − u) own + (1 − t) added) over the others, which has one maximum.
     """
@@ -217,4 +226,4 @@ def _ties(case: _Cases, alone: Floats, brought: Floats) -> _Ties:
 
     within = (_LEAST_SHARE, 1.0 - _LEAST_SHARE)
     found = minimize(loss, np.array([usual, usual]), jac=True, method="L-BFGS-B", bounds=[within, within])
-    return _Ties(float(found.x[0]), float(found.x[1]))
+    return Ties(float(found.x[0]), float(found.x[1]))

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from textwrap import wrap
 
+from training.credit import Credit
 from training.evaluation import Quality
 from training.off_policy import Estimate
 from training.policy_value import SHRUNK, PolicyValue
@@ -14,8 +15,9 @@ _SETS = {"out_of_time": "later decisions", "out_of_customer": "customers never t
 
 def card_text(report: TrainingReport) -> str:
     """The card as plain text, lines of at most about 110 characters."""
-    parts = [_heading, _rows, _rates, _evaluation, _preferences, _policies, _evidence, _remarks]
-    lines = [line for part in parts for line in (*part(report), "")]
+    parts = [_heading, _rows, _rates, _evaluation, _preferences, _policies, _credit, _evidence, _remarks]
+    found = filter(None, ([*part(report)] for part in parts))
+    lines = [line for each in found for line in (*each, "")]
     return "\n".join([*lines, f"Verdict: {report.verdict.text}", ""])
 
 
@@ -111,6 +113,23 @@ def _valued(value: PolicyValue) -> str:
 
 def _interval(each: Estimate) -> str:
     return f"{each.value:.4f} [{each.lower:.4f}, {each.upper:.4f}]"
+
+
+def _credit(report: TrainingReport) -> Iterator[str]:
+    if report.credit:
+        yield "Responses to contacts: how many bear the message's name, and how many it brought, as the learner has it"
+        yield f"  {'':14}{'contacts':>11}{'responses':>11}{'named':>9}{'brought':>9}   named of brought, of others"
+    for each in report.credit:
+        counts = f"{each.contacts:>11,}{each.responses:>11,}{each.named:>9,}{each.brought:>9,.0f}"
+        yield f"  {each.channel:14}{counts}   {_shares(each)}"
+    for pair in report.pairs:
+        yield f"  what a contact adds depends on {' and '.join(pair)} together"
+
+
+def _shares(each: Credit) -> str:
+    if each.named_of_brought is None or each.named_of_alone is None:
+        return "not told apart"
+    return f"{each.named_of_brought:.0%}, {each.named_of_alone:.0%}"
 
 
 def _evidence(report: TrainingReport) -> Iterator[str]:

@@ -69,6 +69,7 @@ def card_page(report: TrainingReport, params: Params) -> str:
         fingerprints=list(report.fingerprints.items()),
         values=_values(report),
         uplift=_uplift(report),
+        credit=_credit(report),
         probabilities=_probabilities(report),
         groups=_groups(report),
         importance=_importance(report),
@@ -181,6 +182,26 @@ def _qini_words(each: UpliftCurve) -> str:
     if each.qini is None or each.qini.lower <= 0 <= each.qini.upper:
         return "The order cannot be told from a random one."
     return "The order is better than a random one." if each.qini.lower > 0 else "The order is worse than a random one."
+
+
+def _credit(report: TrainingReport) -> dict[str, Any]:
+    found = report.credit
+    return {
+        "plot": plots.credit_plot(found) if found else None,
+        "rows": [
+            (
+                each.channel,
+                *map(whole, (each.contacts, each.responses, each.named, each.brought)),
+                *map(_share, (each.named_of_brought, each.named_of_alone)),
+            )
+            for each in found
+        ],
+        "pairs": [" and ".join(pair) for pair in report.pairs],
+    }
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else percent(value, 0)
 
 
 def _probabilities(report: TrainingReport) -> dict[str, Any]:

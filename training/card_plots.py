@@ -11,6 +11,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 from pages.charts import ACCENT, COLOURS, INK, NARROW_INCHES, QUIET, TEXT, blank, drawing, plot, svg
 from pages.plots import Bar, bars, intervals
+from training.credit import Credit
 from training.importance import Importance
 from training.off_policy import Estimate
 from training.reliability import Reliability
@@ -149,6 +150,17 @@ def rate_plot(rates: Sequence[tuple[str, int, float]]) -> Markup:
     """Share of decisions that were answered, by action."""
     shown = [Bar(name, rate, f"{100 * rate:.1f} % of {count:,}") for name, count, rate in rates]
     return bars(shown, "; ".join(f"{each.name}: {each.text} decisions" for each in shown))
+
+
+def credit_plot(found: Sequence[Credit]) -> Markup:
+    """Of a thousand contacts on each channel, responses that bear the message's name beside those that it brought."""
+    shown = []
+    for each in found:
+        brought, named = THOUSAND * each.brought / each.contacts, THOUSAND * each.named / each.contacts
+        shown.append(Bar(f"{each.channel}, brought by it", brought, _plain(brought, 1)))
+        shown.append(Bar(f"{each.channel}, bear its name", named, _plain(named, 1), ours=False))
+    told = "; ".join(f"{each.name}: {each.text}" for each in shown)
+    return bars(shown, f"Responses to 1,000 contacts: {told}", "responses to 1,000 contacts")
 
 
 def _eur_bar(name: str, each: Estimate, ours: bool) -> Bar:

@@ -39,6 +39,7 @@ from training.additive import (
     telling_cells,
     why_not,
 )
+from training.credit import Credit, credits_of
 from training.doubly_robust import Lesson, fit_doubly_robust, why_not_weighed
 from training.effect_views import cell_terms, columns_read, effect_terms
 from training.search import Found
@@ -57,7 +58,8 @@ _CHEAPEST_FIRST: Final[tuple[LearnerName, ...]] = (ADDITIVE, DOUBLY_ROBUST, JOIN
 class Fitted:
     """What a learner made of the rows that teach: its trees, their rounds, and the whole with its calibration.
 
-    spread: by which factor the log rates of trees without contact were stretched.
+    spread: by which factor the log rates of trees without contact were stretched. credit: to whom responses are owed,
+    of a learner that tells.
     """
 
     name: LearnerName
@@ -65,6 +67,7 @@ class Fitted:
     rounds: int
     learned: Learned
     spread: float = 1.0
+    credit: tuple[Credit, ...] = ()
 
     def over(self, columns: Sequence[str]) -> Response:
         """The response over whole rows of these columns."""
@@ -250,7 +253,9 @@ def _beside(study: Study, names: Sequence[LearnerName], begun: _Begun, learn: _S
         terms = plain + _cells(study, learn, plain, seen, base, marks)
         effects = fit_effects(terms, study.params.outbound, learn.views, seen, base, marks)
         learned = Learned(found.trees.text, effects, Unchanged())
-        yield Fitted(name, found.trees, found.rounds, learned, found.spread)
+        rates = Rates(base, excess_of(effects, learn.views, seen.action))
+        credit = tuple(credits_of(study.params.outbound, seen, rates, marks))
+        yield Fitted(name, found.trees, found.rounds, learned, found.spread, credit)
 
 
 def _cells(

@@ -316,6 +316,7 @@ def _report(
     responses = np.bincount(decisions.spine.action, weights=decisions.response, minlength=n_actions)
     bins = study.params.training.calibration_bins
     trees = (models.response.trees, final.response.trees, final.contact, final.engagement)
+    effects = final.response.learned.effects
     return TrainingReport(
         objective=study.params.objective,
         model_version=bundle.model_version,
@@ -332,6 +333,8 @@ def _report(
         insight=findings.insight,
         search=models.tried,
         contenders=models.contenders,
+        credit=models.response.credit,
+        pairs=() if effects is None else effects.pairs,
         window=bundle.manifest.window,
         evidence=evidence,
         settings={

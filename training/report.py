@@ -7,6 +7,7 @@ from typing import Any
 from features.selection import Selection
 from models.bundle import Window
 from models.evidence import Evidence
+from training.credit import Credit
 from training.evaluation import Report
 from training.findings import Findings
 from training.insight import Insight
@@ -24,8 +25,9 @@ class TrainingReport:
     rows: decisions by what they were for; base_rates: decisions, responses and rate by action in the learning period;
     evaluation: qualities by set of held-out rows; preferences: by head; settings: what was chosen and how; selection:
     columns that were read or left out; insight: what only plots show well; search: trials; contenders: learners and how
-    they did where one was taken; window: of the data that
-    taught; findings: about the data, `remarks` the same in words.
+    they did where one was taken; credit: to whom responses are owed, and pairs: of customer columns that tell together
+    what a contact adds, where the learner that was taken says so; window: of the data that taught; findings: about the
+    data, `remarks` the same in words.
     """
 
     objective: str
@@ -42,6 +44,8 @@ class TrainingReport:
     insight: Insight
     search: tuple[Tried, ...]
     contenders: tuple[Contender, ...]
+    credit: tuple[Credit, ...]
+    pairs: tuple[tuple[str, ...], ...]
     window: Window
     fingerprints: Mapping[str, str]
     verdict: Verdict
@@ -66,6 +70,7 @@ class TrainingReport:
             "insight": asdict(self.insight),
             "search": [asdict(each) for each in self.search],
             "contenders": [asdict(each) for each in self.contenders],
+            "credit": [asdict(each) for each in self.credit],
             "window": self.window.model_dump(),
             "verdict": asdict(self.verdict),
             "selection": asdict(self.selection),
