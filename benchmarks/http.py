@@ -20,7 +20,7 @@ from pathlib import Path
 
 from benchmarks.parts.document_peer import examined
 from benchmarks.parts.http_load import Body, Connection, Heard, closed_loop, open_loop
-from benchmarks.parts.http_servers import Running, World, mlflows, ours, world_in
+from benchmarks.parts.http_servers import Running, World, constants, mlflows, ours, world_in
 from benchmarks.parts.mutations import mutations
 
 CONNECTIONS = (1, 8, 64)
@@ -70,13 +70,17 @@ def loaded(server: Running, path: str, body: Body, connections: int, seconds: fl
 
 
 def speed(world: World, length: Length) -> Figures:
-    """Requests a second, latency and CPU of ours and MLflow's, by customers and connections."""
+    """Requests a second, latency and CPU by customers and connections: ours, MLflow's, a constant answer's."""
     figures: Figures = {}
     print(f"\n{'server':<10}{'customers':>10}{'connections':>12}{'1/s':>9}{'p50 ms':>9}{'p99 ms':>9}{'CPU µs':>9}")
-    served = (("ours", ours, "/v1/scores", our_body), ("mlflow", mlflows, "/invocations", mlflow_body))
-    for name, start, path, body in served:
+    served = (
+        ("ours", ours, "/v1/scores", our_body, SIZES),
+        ("mlflow", mlflows, "/invocations", mlflow_body, SIZES),
+        ("constant", constants, "/", our_body, SIZES[:1]),
+    )
+    for name, start, path, body, sizes in served:
         with start(world) as server:
-            for size in SIZES:
+            for size in sizes:
                 for connections in CONNECTIONS:
                     heard, cpu_us = loaded(server, path, body(world, size), connections, length.seconds)
                     p50, p99 = heard.percentile(50), heard.percentile(99)

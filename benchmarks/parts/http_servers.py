@@ -22,6 +22,9 @@ from simulation.config import RetailerConfig
 from simulation.retailer import write_retailer
 
 TICKS = os.sysconf("SC_CLK_TCK")
+ANSWER_BYTES = 1_900
+"""Scores of one customer on six channels."""
+
 WIDE = ("serving.requests_per_second=1e6", "serving.burst_requests=1e6")
 
 
@@ -140,6 +143,13 @@ def mlflows(world: World) -> Iterator[Running]:
         "store": str(world.store), "model": str(world.model), "as_of": world.as_of,
     })}  # fmt: skip
     yield from _running([sys.executable, *words, "--workers", "1"], world.folder, port, "", told)
+
+
+@contextmanager
+def constants(world: World) -> Iterator[Running]:
+    """A server that answers any request by as many bytes as the scores of a customer have."""
+    code, port = Path(__file__).with_name("constant_peer.py"), free_port()
+    yield from _running([sys.executable, str(code), str(port), str(ANSWER_BYTES)], world.folder, port, "", {})
 
 
 def _running(command: list[str], folder: Path, port: int, key: str, further: dict[str, str]) -> Iterator[Running]:

@@ -22,8 +22,8 @@ from tests.adapters.synthetic_log import synthetic_log, true_response
 from training import tracking
 from training.card import card_text
 from training.card_page import card_page
-from training.credit import Credit
 from training.contest import Champion
+from training.credit import Credit
 from training.groups import Groups
 from training.judging import Alternatives, judge_lead
 from training.pipeline import train_bundle
@@ -139,10 +139,7 @@ def test_the_card_shows_what_was_found_in_plots_and_words(trained):
 
 
 def test_the_card_tells_what_bears_a_name_from_what_was_brought(trained):
-    found = (
-        Credit("email", 10_000, 600, 240, 210.4, 0.71, 0.12),
-        Credit("mail", 2_000, 90, 3, 41.0, None, None),
-    )
+    found = Credit("email", 10_000, 600, 240, 210.4, 0.71, 0.12), Credit("mail", 2_000, 90, 3, 41.0, None, None)
     report = replace(trained[1].report, credit=found, pairs=(("age", "<region>"),))
     card, page = card_text(report), card_page(report, PARAMS)
     assert "240      210   71%, 12%" in card
@@ -150,10 +147,9 @@ def test_the_card_tells_what_bears_a_name_from_what_was_brought(trained):
     assert "what a contact adds depends on age and <region> together" in card
     assert "email, brought by it: 21.0; email, bear its name: 24.0; mail, brought by it: 20.5" in page
     assert "age and &lt;region&gt;" in page
-    silent = card_page(replace(report, credit=(), pairs=()), PARAMS)
     assert "Named is not brought" in page
-    assert "Named is not brought" not in silent
-    assert "together" not in silent
+    silent = card_page(replace(report, credit=(), pairs=()), PARAMS)
+    assert not [words for words in ("Named is not brought", "together") if words in silent]
 
 
 def test_the_card_is_offline_and_escapes_what_data_hold(trained):
