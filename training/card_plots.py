@@ -157,8 +157,8 @@ def credit_plot(found: Sequence[Credit]) -> Markup:
     shown = []
     for each in found:
         brought, named = THOUSAND * each.brought / each.contacts, THOUSAND * each.named / each.contacts
-        shown.append(Bar(f"{each.channel}, brought by it", brought, _plain(brought, 1)))
-        shown.append(Bar(f"{each.channel}, bear its name", named, _plain(named, 1), ours=False))
+        shown.append(Bar(f"{each.channel}: brought", brought, _plain(brought, 1)))
+        shown.append(Bar(f"{each.channel}: named", named, _plain(named, 1), ours=False))
     told = "; ".join(f"{each.name}: {each.text}" for each in shown)
     return bars(shown, f"Responses to 1,000 contacts: {told}", "responses to 1,000 contacts")
 

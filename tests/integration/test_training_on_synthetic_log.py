@@ -145,7 +145,7 @@ def test_the_card_tells_what_bears_a_name_from_what_was_brought(trained):
     assert "240      210   71%, 12%" in card
     assert "3       41   not told apart" in card
     assert "what a contact adds depends on age and <region> together" in card
-    assert "email, brought by it: 21.0; email, bear its name: 24.0; mail, brought by it: 20.5" in page
+    assert "email: brought: 21.0; email: named: 24.0; mail: brought: 20.5" in page
     assert "age and &lt;region&gt;" in page
     assert "Named is not brought" in page
     silent = card_page(replace(report, credit=(), pairs=()), PARAMS)
