@@ -56,6 +56,12 @@ class Seen:
         """Of the decisions of a part."""
         return cls(part.action, part.response, part.came)
 
+    @classmethod
+    def answers(cls, part: Part, contacted: Ints) -> "Seen":
+        """Of the contacts of a part, whether they were answered."""
+        answered = part.decisions.answer_channel[part.rows[contacted]] >= 0
+        return cls(part.action[contacted], answered, part.came.rows(contacted))
+
     def rows(self, rows: Ints) -> "Seen":
         """Of some of the decisions."""
         return Seen(self.action[rows], self.response[rows], self.came.rows(rows))
@@ -76,6 +82,35 @@ class Rates:
     def marks(self, seen: Seen, channels: int) -> Marks:
         """How responses come, by these rates."""
         return fit_marks(seen.action, seen.came, self.base, self.excess, channels)
+
+
+@dataclass(frozen=True, eq=False)
+class Taste:
+    """What answers say of people: a standardised score of each of K channels, linear in the T terms that effects read.
+
+    channels: names (K,). weights: (T, K). intercept: (K,).
+    """
+
+    channels: tuple[str, ...]
+    weights: Floats
+    intercept: Floats
+
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        """The scores as terms of their channels, which no reader reads."""
+        usual = Term(kind="value", columns=(), group="taste", view="taste")
+        return tuple(usual.model_copy(update={"channel": name}) for name in self.channels)
+
+    def beside(self, design: Matrix) -> Matrix:
+        """(n, T + K) the terms and the scores."""
+        return np.hstack([design, (design @ self.weights + self.intercept).astype(np.float32)])
+
+    def folded(self, found: Effects) -> Effects:
+        """Effects of terms and scores as effects of the terms alone."""
+        terms, scores = np.split(found.weights, [len(self.weights)])
+        return replace(
+            found, intercept=found.intercept + self.intercept @ scores, weights=terms + self.weights @ scores
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +146,7 @@ def fit_effects(
     seen: Seen,
     base: Floats,
     marks: Marks,
+    taste: Taste | None = None,
 ) -> ContactEffects:
     """The effects of contacts beside the rates without them.
 
@@ -121,8 +157,9 @@ def fit_effects(
         seen: what followed them.
         base: (n,), rates without contact.
         marks: how responses come.
+        taste: what answers say, by these terms.
     """
-    found = _fitted(terms, outbound, views, seen, base, marks)
+    found = _fitted(terms, outbound, views, seen, base, marks, taste)
     weights = tuple(tuple(row) for row in found.weights.tolist())
     return ContactEffects(terms=terms, intercept=tuple(found.intercept.tolist()), weights=weights)
 
@@ -153,15 +190,24 @@ def telling_cells(
 
 
 def _fitted(
-    terms: tuple[Term, ...], outbound: Sequence[str], views: Rows, seen: Seen, base: Floats, marks: Marks
+    terms: tuple[Term, ...],
+    outbound: Sequence[str],
+    views: Rows,
+    seen: Seen,
+    base: Floats,
+    marks: Marks,
+    taste: Taste | None = None,
 ) -> Effects:
     contacts = []
     for c in range(len(outbound)):
         own = np.flatnonzero(seen.action == 1 + c)
         design, outcome = design_of(terms, views.rows(own)), seen.response[own].astype(np.float64)
         at = marks.of(seen.came.rows(own))
+        design = design if taste is None else taste.beside(design)
         contacts.append(Contacts(design, outcome, base[own], at, marks.alone[1 + c], marks.brought[c]))
-    return fit_random_effects(contacts, layout_of(terms, outbound))
+    if taste is None:
+        return fit_random_effects(contacts, layout_of(terms, outbound))
+    return taste.folded(fit_random_effects(contacts, layout_of(terms + taste.terms, outbound)))
 
 
 @dataclass(frozen=True, eq=False)

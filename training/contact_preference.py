@@ -60,7 +60,9 @@ class AnsweredRows:
         return float(-self.weight @ np.log(np.maximum(told, 1e-6)) / self.weight.sum())
 
 
-def fit_contact(study: Study, learn: Part, choose: Part, propensity: Floats) -> FittedPreference:
+def fit_contact(
+    study: Study, learn: Part, choose: Part, propensity: Floats, cells: tuple[Term, ...] = ()
+) -> FittedPreference:
     """The preference learned on `learn`; its learner and the calibration of its shares are chosen on `choose`.
 
     Args:
@@ -68,6 +70,7 @@ def fit_contact(study: Study, learn: Part, choose: Part, propensity: Floats) -> 
         learn: the rows that teach.
         choose: later rows of the same customers.
         propensity: (n decisions,), of the action taken, logged or estimated; NaN where neither.
+        cells: of pairs of people's columns, for the effects to read too.
     """
     params = study.params
     trees = fit_answers(
@@ -82,7 +85,8 @@ def fit_contact(study: Study, learn: Part, choose: Part, propensity: Floats) -> 
     judged = answered_rows(study, trees, choose, propensity)
     if trees.fixed is not None or len(judged.label) == 0:
         return trees
-    effects = FittedPreference(None, trees.classes, Unchanged(), None, trees=0, effects=_effects(study, learn))
+    found = _effects(study, learn, cells=cells)
+    effects = FittedPreference(None, trees.classes, Unchanged(), None, trees=0, effects=found)
     contenders = [(each, contact_shares(study, each, judged.rows)) for each in (effects, trees)]
     best, shares = min(contenders, key=lambda contender: judged.loss(contender[1]))
     calibration = choose_multiclass(shares, judged.label, judged.weight, judged.customer, judged.possible)
@@ -130,15 +134,16 @@ def _answers(study: Study, fitted: FittedPreference, rows: Ints) -> Floats:
     return predicted(fitted.text, table, study.params.threads).reshape(len(rows), -1)[:, 1:]
 
 
-def _effects(study: Study, part: Part, terms: tuple[Term, ...] | None = None) -> ContactEffects:
-    """What the contacts of a part say of answers, by these terms, or by those that the part allows."""
+def _effects(
+    study: Study, part: Part, terms: tuple[Term, ...] | None = None, cells: tuple[Term, ...] = ()
+) -> ContactEffects:
+    """What the contacts of a part say of answers, by these terms, or by those that the part allows and cells."""
     outbound = study.params.outbound
     contacted = np.flatnonzero(part.action > 0)
     read = part.table.rows(contacted).columns(columns_read(study))
     views = Table(read.matrix, read.names, read.categorical, read.customer)
-    terms = terms or effect_terms(study, views)
-    answered = study.decisions.answer_channel[part.rows[contacted]] >= 0
-    seen = Seen(part.action[contacted], answered, part.came.rows(contacted))
+    terms = terms or effect_terms(study, views) + cells
+    seen = Seen.answers(part, contacted)
     return fit_effects(terms, outbound, views, seen, np.zeros(len(contacted)), unmarked(len(outbound)))
 
 

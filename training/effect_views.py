@@ -21,6 +21,7 @@ from models.effect_terms import Reader, Term, columns_of, raw, standardised
 from models.tables import Rows, mapped, places_of
 from training.study import Study
 
+_PEOPLE, _CELLS = "people: ", "cells: "
 _STRENGTH: Final = {"steps": 6.0, "answers": 6.0, "purchases": 10.0, "category": 4.0}
 """Trials by which a customer's rate of a view is drawn to everybody's."""
 _BANDS: Final = 5
@@ -68,6 +69,11 @@ def people_terms(study: Study, table: Rows) -> tuple[Term, ...]:
     """
     levels = list(_levels(_people(study, table)))
     return tuple(_common(levels, table, study.params.training.min_customers_per_leaf))
+
+
+def of_people(term: Term) -> bool:
+    """Whether the term is a level or a cell of people's columns."""
+    return term.group.startswith((_PEOPLE, _CELLS))
 
 
 def columns_read(study: Study) -> list[int]:
@@ -159,7 +165,7 @@ def _bands(known: Floats) -> tuple[tuple[float, float], ...]:
 def _levels(people: Sequence[_People]) -> Iterator[Term]:
     for each in people:
         for stretch in each.stretches:
-            yield Term(kind="level", columns=(each.column,), group=f"people: {each.column}", bounds=(stretch,))
+            yield Term(kind="level", columns=(each.column,), group=f"{_PEOPLE}{each.column}", bounds=(stretch,))
 
 
 def _categories(contacts: Rows) -> Iterator[Term]:
@@ -172,7 +178,7 @@ def _categories(contacts: Rows) -> Iterator[Term]:
 
 def _cells(people: Sequence[_People]) -> Iterator[Term]:
     for one, other in combinations(people, 2):
-        group = f"cells: {one.column} by {other.column}"
+        group = f"{_CELLS}{one.column} by {other.column}"
         for first in one.stretches:
             for second in other.stretches:
                 yield Term(kind="cell", columns=(one.column, other.column), group=group, bounds=(first, second))

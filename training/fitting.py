@@ -76,7 +76,7 @@ def fit_models(
         tried=found.tried,
         contenders=contenders,
         response=response,
-        contact=fit_contact(study, learn, choose, propensity),
+        contact=fit_contact(study, learn, choose, propensity, response.cells),
         engagement=engagement,
         margin=_margin(study, learn),
         history=_history(study, learn),

@@ -31,6 +31,7 @@ from training.additive import (
     Binned,
     Rates,
     Seen,
+    Taste,
     base_of,
     excess_of,
     first_rates,
@@ -45,12 +46,15 @@ from training.effect_views import cell_terms, columns_read, effect_terms
 from training.search import Found
 from training.splits import sample_customers
 from training.study import Part, Study
+from training.tastes import answered_cells, fit_taste
 
 JOINT: Final = "joint"
 ADDITIVE: Final = "additive"
 DOUBLY_ROBUST: Final = "doubly robust"
-_FEWEST_FOR_CELLS, _CONTACTS_FOR_CELLS = 20_000, 200_000
-"""Contacts, at least and at most, that say which pairs of people's columns tell something together."""
+_FEWEST_FOR_CELLS, _CONTACTS_FOR_CELLS, _ANSWERS_FOR_CELLS = 20_000, 200_000, 50_000
+"""Contacts, at least and at most, that say which pairs of people's columns tell something together. Answers are many,
+so fewer contacts tell what they say.
+"""
 _CHEAPEST_FIRST: Final[tuple[LearnerName, ...]] = (ADDITIVE, DOUBLY_ROBUST, JOINT)
 
 
@@ -68,6 +72,12 @@ class Fitted:
     learned: Learned
     spread: float = 1.0
     credit: tuple[Credit, ...] = ()
+
+    @property
+    def cells(self) -> tuple[Term, ...]:
+        """The cells of people's columns that its effects read."""
+        effects = self.learned.effects
+        return () if effects is None else tuple(term for term in effects.terms if term.kind == "cell")
 
     def over(self, columns: Sequence[str]) -> Response:
         """The response over whole rows of these columns."""
@@ -191,7 +201,7 @@ def refit_learner(study: Study, fitted: Fitted, recipe: Recipe, everything: Part
     without = rates.expected_without(seen, marks)
     found = fit_base(study, Binned(data, None), everything, (without, None), recipe, spread=fitted.spread)
     base = base_of(found.trees.text, everything.table, threads)
-    effects = fit_effects(effects.terms, params.outbound, views, seen, base, marks)
+    effects = fit_effects(effects.terms, params.outbound, views, seen, base, marks, _taste(study, side, effects.terms))
     learned = replace(fitted.learned, text=found.trees.text, effects=effects)
     return replace(fitted, trees=found.trees, learned=learned)
 
@@ -251,7 +261,8 @@ def _beside(study: Study, names: Sequence[LearnerName], begun: _Begun, learn: _S
             yield _doubly_robust(study, Binned(begun.found.data, None), learn, plain, recipe, found.spread)
             continue
         terms = plain + _cells(study, learn, plain, seen, base, marks)
-        effects = fit_effects(terms, study.params.outbound, learn.views, seen, base, marks)
+        taste = _taste(study, learn, terms)
+        effects = fit_effects(terms, study.params.outbound, learn.views, seen, base, marks, taste)
         learned = Learned(found.trees.text, effects, Unchanged())
         rates = Rates(base, excess_of(effects, learn.views, seen.action))
         credit = tuple(credits_of(study.params.outbound, seen, rates, marks))
@@ -261,14 +272,26 @@ def _beside(study: Study, names: Sequence[LearnerName], begun: _Begun, learn: _S
 def _cells(
     study: Study, learn: _Side, plain: tuple[Term, ...], seen: Seen, base: Floats, marks: Marks
 ) -> tuple[Term, ...]:
-    """Cells of the pairs of people's columns that tell something together beside the plain terms."""
+    """Cells of the pairs of people's columns that tell something together beside the plain terms: of what contacts add,
+    or of who answers.
+    """
     contacted = np.flatnonzero(seen.action > 0)
     if len(contacted) < _FEWEST_FOR_CELLS:
         return ()
     some = sample_customers(contacted, learn.part.table.customer, study.hashes, _CONTACTS_FOR_CELLS)
     views = learn.views.rows(some)
-    cells = cell_terms(study, views)
-    return telling_cells(plain, cells, study.params.outbound, views, seen.rows(some), base[some], marks)
+    cells, outbound = cell_terms(study, views), study.params.outbound
+    found = telling_cells(plain, cells, outbound, views, seen.rows(some), base[some], marks)
+    fewer = sample_customers(some, learn.part.table.customer, study.hashes, _ANSWERS_FOR_CELLS)
+    found += answered_cells(plain, cells, outbound, learn.views.rows(fewer), Seen.answers(learn.part, fewer))
+    return tuple(cell for cell in cells if cell in found)
+
+
+def _taste(study: Study, side: _Side, terms: tuple[Term, ...]) -> Taste | None:
+    """What answers to the contacts of a side say of people, by these terms."""
+    contacted = np.flatnonzero(side.part.action > 0)
+    views = side.views.rows(contacted)
+    return fit_taste(terms, study.params.outbound, views, Seen.answers(side.part, contacted))
 
 
 def _doubly_robust(

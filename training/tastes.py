@@ -1,0 +1,68 @@
+"""What answers say of people: whom a channel suits, from far more answers than there are responses to learn it from.
+
+Who answers messages on a channel, by who they are, tells whom contacts on it move, as far as answering and buying go
+together there. Answers are many and never come by themselves, so what they say of people like a customer (levels of
+people's columns and cells of pairs, no history of the customer's own) is known closely where what a contact adds to
+them is not. It stands beside the terms of the effects as one score of each such channel, whose coefficient the
+responses set, near 0 where answers tell nothing of them (stacking: Wolpert 1992). A score is linear in terms that the
+effects read anyway, so what is found is folded into their weights, and scoring knows nothing of it.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from models.artefact import Floats
+from models.effect_terms import Term
+from models.marks import unmarked
+from models.tables import Rows, mapped, places_of
+from training.additive import Seen, Taste, fit_effects, telling_cells
+from training.effect_views import of_people
+
+_LEAST_ANSWERS: Final = 1_000
+"""Answers on a channel, below which they say too little of people."""
+_LEAST_SPREAD: Final = 1e-3
+
+
+def answered_cells(
+    terms: tuple[Term, ...], cells: tuple[Term, ...], outbound: Sequence[str], views: Rows, answers: Seen
+) -> tuple[Term, ...]:
+    """Those cells of people's columns that tell something of who answers; all as in `fit_taste` and `telling_cells`."""
+    if not (_counts(answers, outbound) >= _LEAST_ANSWERS).any():
+        return ()
+    people, none = tuple(filter(of_people, terms)), np.zeros(len(answers.action))
+    return telling_cells(people, cells, outbound, views, answers, none, unmarked(len(outbound)))
+
+
+def fit_taste(terms: tuple[Term, ...], outbound: Sequence[str], views: Rows, answers: Seen) -> Taste | None:
+    """What answers say of people by the terms that are of people; None where nothing was answered often enough.
+
+    Args:
+        terms: what the effects read.
+        outbound: the channels, in the order of the actions from 1 on.
+        views: the columns that the terms read, of n contacts.
+        answers: which of them were answered.
+    """
+    people = [at for at, term in enumerate(terms) if of_people(term)]
+    counts = _counts(answers, outbound)
+    if not people or not (counts >= _LEAST_ANSWERS).any():
+        return None
+    own = tuple(terms[at] for at in people)
+    found = fit_effects(own, outbound, views, answers, np.zeros(len(answers.action)), unmarked(len(outbound)))
+    scores = np.log(mapped(views, found.over(places_of(views.names)).excess)[:, 1:])
+    mean, spread = scores.mean(axis=0), scores.std(axis=0)
+    told = np.flatnonzero((counts >= _LEAST_ANSWERS) & (spread > _LEAST_SPREAD))
+    if not len(told):
+        return None
+    weights = np.zeros((len(terms), len(told)))
+    weights[people] = (np.array(found.weights) / spread)[:, told]
+    return Taste(
+        tuple(outbound[c] for c in told.tolist()), weights, ((np.array(found.intercept) - mean) / spread)[told]
+    )
+
+
+def _counts(answers: Seen, outbound: Sequence[str]) -> Floats:
+    """(C,) answers by channel."""
+    came = answers.response.astype(np.float64)
+    return np.bincount(answers.action - 1, weights=came, minlength=len(outbound)).astype(np.float64)
