@@ -103,7 +103,8 @@ class Taste:
 
     def beside(self, design: Matrix) -> Matrix:
         """(n, T + K) the terms and the scores."""
-        return np.hstack([design, (design @ self.weights + self.intercept).astype(np.float32)])
+        scores = design @ self.weights.astype(np.float32) + self.intercept.astype(np.float32)
+        return np.hstack([design, scores])
 
     def folded(self, found: Effects) -> Effects:
         """Effects of terms and scores as effects of the terms alone."""

@@ -23,6 +23,7 @@ from training.effect_views import of_people
 _LEAST_ANSWERS: Final = 1_000
 """Answers on a channel, below which they say too little of people."""
 _LEAST_SPREAD: Final = 1e-3
+"""Logs, standard deviation of a score below which it is the same for everybody."""
 
 
 def answered_cells(
@@ -56,10 +57,9 @@ def fit_taste(terms: tuple[Term, ...], outbound: Sequence[str], views: Rows, ans
     if not len(told):
         return None
     weights = np.zeros((len(terms), len(told)))
-    weights[people] = (np.array(found.weights) / spread)[:, told]
-    return Taste(
-        tuple(outbound[c] for c in told.tolist()), weights, ((np.array(found.intercept) - mean) / spread)[told]
-    )
+    weights[people] = np.array(found.weights)[:, told] / spread[told]
+    intercept = (np.array(found.intercept) - mean)[told] / spread[told]
+    return Taste(tuple(outbound[c] for c in told.tolist()), weights, intercept)
 
 
 def _counts(answers: Seen, outbound: Sequence[str]) -> Floats:
