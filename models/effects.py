@@ -41,9 +41,14 @@ class ContactEffects(Artefact):
         return columns_of(self.terms)
 
     @property
+    def cells(self) -> tuple[Term, ...]:
+        """Those of the terms that are cells of pairs of columns."""
+        return tuple(term for term in self.terms if term.kind == "cell")
+
+    @property
     def pairs(self) -> tuple[tuple[str, ...], ...]:
         """Pairs of columns whose cells are read, each once."""
-        return tuple(dict.fromkeys(term.columns for term in self.terms if term.kind == "cell"))
+        return tuple(dict.fromkeys(cell.columns for cell in self.cells))
 
     def over(self, places: Mapping[str, int]) -> "BoundEffects":
         """The effects over a matrix whose columns lie at `places`.

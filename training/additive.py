@@ -59,8 +59,7 @@ class Seen:
     @classmethod
     def answers(cls, part: Part, contacted: Ints) -> "Seen":
         """Of the contacts of a part, whether they were answered."""
-        answered = part.decisions.answer_channel[part.rows[contacted]] >= 0
-        return cls(part.action[contacted], answered, part.came.rows(contacted))
+        return cls(part.action[contacted], part.answered[contacted], part.came.rows(contacted))
 
     def rows(self, rows: Ints) -> "Seen":
         """Of some of the decisions."""

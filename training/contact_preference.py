@@ -151,5 +151,4 @@ def _sends(study: Study, part: Part) -> Sends:
     """The contacts of a part that trees learn from, with all columns."""
     most = max(10_000, study.profile.max_decisions // _TREES_SHARE)
     kept = sample_customers(np.flatnonzero(part.action > 0), part.table.customer, study.hashes, most)
-    answered = study.decisions.answer_channel[part.rows[kept]] >= 0
-    return Sends(part.table.rows(kept), part.action[kept] - 1, answered)
+    return Sends(part.table.rows(kept), part.action[kept] - 1, part.answered[kept])

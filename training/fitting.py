@@ -61,6 +61,7 @@ def fit_models(
     task = Task(learn.table, learn.response, choose.table, choose.response, params.seed, params.threads, price)
     found = search_recipe(task, study.profile, storage, name, told)
     response, contenders = fit_learners(study, found, learn, choose, propensity)
+    effects = response.learned.effects
     least = params.training.min_customers_per_leaf
     engagement = fit_preference(
         _labelled(study, learn, ENGAGEMENT, propensity),
@@ -76,7 +77,7 @@ def fit_models(
         tried=found.tried,
         contenders=contenders,
         response=response,
-        contact=fit_contact(study, learn, choose, propensity, response.cells),
+        contact=fit_contact(study, learn, choose, propensity, () if effects is None else effects.cells),
         engagement=engagement,
         margin=_margin(study, learn),
         history=_history(study, learn),

@@ -73,12 +73,6 @@ class Fitted:
     spread: float = 1.0
     credit: tuple[Credit, ...] = ()
 
-    @property
-    def cells(self) -> tuple[Term, ...]:
-        """The cells of people's columns that its effects read."""
-        effects = self.learned.effects
-        return () if effects is None else tuple(term for term in effects.terms if term.kind == "cell")
-
     def over(self, columns: Sequence[str]) -> Response:
         """The response over whole rows of these columns."""
         return Response.of_rows(self.learned, tuple(columns))
@@ -281,9 +275,10 @@ def _cells(
     some = sample_customers(contacted, learn.part.table.customer, study.hashes, _CONTACTS_FOR_CELLS)
     views = learn.views.rows(some)
     cells, outbound = cell_terms(study, views), study.params.outbound
-    found = telling_cells(plain, cells, outbound, views, seen.rows(some), base[some], marks)
+    of_contacts = telling_cells(plain, cells, outbound, views, seen.rows(some), base[some], marks)
     fewer = sample_customers(some, learn.part.table.customer, study.hashes, _ANSWERS_FOR_CELLS)
-    found += answered_cells(plain, cells, outbound, learn.views.rows(fewer), Seen.answers(learn.part, fewer))
+    of_answers = answered_cells(plain, cells, outbound, learn.views.rows(fewer), Seen.answers(learn.part, fewer))
+    found = {*of_contacts, *of_answers}
     return tuple(cell for cell in cells if cell in found)
 
 

@@ -92,6 +92,11 @@ class Part:
         return Came(self.decisions.delay[self.rows], self.decisions.tied[self.rows])
 
     @property
+    def answered(self) -> npt.NDArray[np.bool_]:
+        """(n,), whether the row's own send was answered."""
+        return self.decisions.answer_channel[self.rows] >= 0
+
+    @property
     def action(self) -> Ints:
         """(n,), the action taken."""
         return self.decisions.spine.action[self.rows].astype(np.int64)

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
-from models.artefact import Floats
 from models.effect_terms import Term
 from models.marks import unmarked
 from models.tables import Rows, mapped, places_of
@@ -30,7 +30,7 @@ def answered_cells(
     terms: tuple[Term, ...], cells: tuple[Term, ...], outbound: Sequence[str], views: Rows, answers: Seen
 ) -> tuple[Term, ...]:
     """Those cells of people's columns that tell something of who answers; all as in `fit_taste` and `telling_cells`."""
-    if not (_counts(answers, outbound) >= _LEAST_ANSWERS).any():
+    if not _answered_often(answers, outbound).any():
         return ()
     people, none = tuple(filter(of_people, terms)), np.zeros(len(answers.action))
     return telling_cells(people, cells, outbound, views, answers, none, unmarked(len(outbound)))
@@ -46,14 +46,14 @@ def fit_taste(terms: tuple[Term, ...], outbound: Sequence[str], views: Rows, ans
         answers: which of them were answered.
     """
     people = [at for at, term in enumerate(terms) if of_people(term)]
-    counts = _counts(answers, outbound)
-    if not people or not (counts >= _LEAST_ANSWERS).any():
+    often = _answered_often(answers, outbound)
+    if not people or not often.any():
         return None
     own = tuple(terms[at] for at in people)
     found = fit_effects(own, outbound, views, answers, np.zeros(len(answers.action)), unmarked(len(outbound)))
     scores = np.log(mapped(views, found.over(places_of(views.names)).excess)[:, 1:])
     mean, spread = scores.mean(axis=0), scores.std(axis=0)
-    told = np.flatnonzero((counts >= _LEAST_ANSWERS) & (spread > _LEAST_SPREAD))
+    told = np.flatnonzero(often & (spread > _LEAST_SPREAD))
     if not len(told):
         return None
     weights = np.zeros((len(terms), len(told)))
@@ -62,7 +62,7 @@ def fit_taste(terms: tuple[Term, ...], outbound: Sequence[str], views: Rows, ans
     return Taste(tuple(outbound[c] for c in told.tolist()), weights, intercept)
 
 
-def _counts(answers: Seen, outbound: Sequence[str]) -> Floats:
-    """(C,) answers by channel."""
-    came = answers.response.astype(np.float64)
-    return np.bincount(answers.action - 1, weights=came, minlength=len(outbound)).astype(np.float64)
+def _answered_often(answers: Seen, outbound: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """(C,) whether a channel has enough answers."""
+    came = np.flatnonzero(answers.response)
+    return np.bincount(answers.action[came] - 1, minlength=len(outbound)) >= _LEAST_ANSWERS

@@ -22,7 +22,7 @@ from simulation.config import RetailerConfig
 from simulation.retailer import write_retailer
 
 TICKS = os.sysconf("SC_CLK_TCK")
-ANSWER_BYTES = 1_900
+ANSWER_BYTES = 2_640
 """Scores of one customer on six channels."""
 
 WIDE = ("serving.requests_per_second=1e6", "serving.burst_requests=1e6")
