@@ -58,13 +58,14 @@ bench: env ## Run every benchmark
 docs: env ## Write docs/commands.md from the commands' own help
 	@$(BIN)/typer channelwise.command utils docs --name channelwise --title "Commands" --output docs/commands.md
 
+# For every Python from 3.11.0 on and every system, whichever resolves: what only some need carries a marker.
 lock: ## Pin every dependency of pyproject.toml anew in requirements.lock
 	@test -n "$(PYTHON)" || { echo "make: found no Python 3.11 or newer; install one, or name it: make lock PYTHON=/path/to/python3.11" >&2; exit 2; }
 	@echo "lock: resolving (a minute or two)"
 	@$(PYTHON) -m venv build/lock
-	@$(LOCK_BIN)/python -m pip --quiet --disable-pip-version-check install pip-tools==7.6.2
-	@CUSTOM_COMPILE_COMMAND="make lock" $(LOCK_BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe \
-		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+	@$(LOCK_BIN)/python -m pip --quiet --disable-pip-version-check install uv==0.13.9
+	@$(LOCK_BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
 		--extra train --extra serving --extra spark --extra postgres --extra redis --extra bench --extra dev \
 		--output-file requirements.lock pyproject.toml
 

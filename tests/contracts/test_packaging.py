@@ -6,6 +6,7 @@ import sys
 import tomllib
 import zipfile
 from email.parser import HeaderParser
+from importlib.metadata import distribution, distributions
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LOCK = (ROOT / "requirements.lock").read_text()
 PACKAGES = {"contract", "pages", "features", "models", "training", "serving", "simulation", "channelwise"}
 LOCKED_EXTRAS = ("train", "serving", "dev")
+PYTHONS = ("3.11.0", "3.11.2", "3.12.0", "3.13.0")
 ADDRESS = re.compile(r"https?:|file:|--(extra-)?index-url|--find-links|--trusted-host| @ |^-[a-z]", re.MULTILINE)
 
 
@@ -44,6 +46,11 @@ def declared() -> list[Requirement]:
     return [Requirement(text) for text in texts + [each for extra in LOCKED_EXTRAS for each in extras[extra]]]
 
 
+def installed_pins() -> list[str]:
+    """Names of the pinned packages that this Python on this system has."""
+    return [name for name in pins() if any(distributions(name=name))]
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     """The built wheel, opened."""
@@ -67,6 +74,19 @@ def test_the_lock_names_no_place_to_install_from() -> None:
 def test_the_lock_meets_every_declared_requirement(requirement: Requirement) -> None:
     version, _ = pins()[canonicalize_name(requirement.name)]
     assert requirement.specifier.contains(version), f"{requirement} is locked at {version}; run: make lock"
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_the_lock_holds_what_its_packages_need_on_every_python(python: str) -> None:
+    environment = {"python_version": python.rpartition(".")[0], "python_full_version": python, "extra": ""}
+    needed = {
+        canonicalize_name(requirement.name)
+        for name in installed_pins()
+        for requirement in map(Requirement, distribution(name).requires or [])
+        if requirement.marker is None or requirement.marker.evaluate(environment)
+    }
+    assert len(needed) > 50
+    assert needed <= {*pins()}, f"needed on Python {python} and not pinned; run: make lock"
 
 
 def test_serving_needs_nothing_of_training() -> None:
