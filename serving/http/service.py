@@ -18,7 +18,7 @@ from features.histories import EMPTY
 from models.bundle import Bundle
 from serving.decision_log import DecisionLog
 from serving.http.answers import HttpError, answer
-from serving.http.desk import MOST_TOGETHER, Pieces
+from serving.http.desk import Pieces
 from serving.http.messages import (
     ChannelHistory,
     CustomerAnswer,
@@ -41,8 +41,8 @@ from serving.scores import Predictions
 
 T = TypeVar("T")
 
-PIECE: Final = MOST_TOGETHER
-"""Customers scored before others get their turn."""
+PIECE: Final = 50
+"""Customers scored before others get their turn. A piece has a cost of its own, that of fifteen customers."""
 
 Clock = Callable[[], int]
 """The time, microseconds since 1970 UTC."""
