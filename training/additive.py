@@ -25,7 +25,7 @@ from models.boosting import Recipe, boost, guarded, stretched
 from models.effect_terms import Reader, Term
 from models.effects import ContactEffects, rate_of
 from models.leaves import GuardedModel
-from models.marks import Came, Marks, fit_marks
+from models.marks import Came, Marks, fit_marks, unmarked
 from models.random_effects import Contacts, Effects, Layout, fit_random_effects
 from models.tables import Rows, mapped, places_of
 from models.trees import Trees
@@ -56,11 +56,6 @@ class Seen:
         """Of the decisions of a part."""
         return cls(part.action, part.response, part.came)
 
-    @classmethod
-    def answers(cls, part: Part, contacted: Ints) -> "Seen":
-        """Of the contacts of a part, whether they were answered."""
-        return cls(part.action[contacted], part.answered[contacted], part.came.rows(contacted))
-
     def rows(self, rows: Ints) -> "Seen":
         """Of some of the decisions."""
         return Seen(self.action[rows], self.response[rows], self.came.rows(rows))
@@ -81,6 +76,30 @@ class Rates:
     def marks(self, seen: Seen, channels: int) -> Marks:
         """How responses come, by these rates."""
         return fit_marks(seen.action, seen.came, self.base, self.excess, channels)
+
+
+@dataclass(frozen=True, eq=False)
+class Followed:
+    """What n decisions were followed by, and would have been without a contact: all that effects are fitted to.
+
+    views: the columns that the terms read. seen: what was done and what followed. base: (n,), rates without contact.
+    marks: how responses come.
+    """
+
+    views: Rows
+    seen: Seen
+    base: Floats
+    marks: Marks
+
+    @classmethod
+    def answers(cls, views: Rows, part: Part, contacted: Ints, channels: int) -> "Followed":
+        """Of the contacts of a part, whether they were answered; no answer comes by itself. views: of the contacts."""
+        seen = Seen(part.action[contacted], part.answered[contacted], part.came.rows(contacted))
+        return cls(views, seen, np.zeros(len(contacted)), unmarked(channels))
+
+    def rows(self, rows: Ints) -> "Followed":
+        """Of some of the decisions."""
+        return Followed(self.views.rows(rows), self.seen.rows(rows), self.base[rows], self.marks)
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,71 +159,47 @@ def first_rates(action: Ints, probability: Floats) -> Rates:
 
 
 def fit_effects(
-    terms: tuple[Term, ...],
-    outbound: Sequence[str],
-    views: Rows,
-    seen: Seen,
-    base: Floats,
-    marks: Marks,
-    taste: Taste | None = None,
+    terms: tuple[Term, ...], outbound: Sequence[str], followed: Followed, taste: Taste | None = None
 ) -> ContactEffects:
     """The effects of contacts beside the rates without them.
 
     Args:
         terms: what they read.
         outbound: the channels, in the order of the actions from 1 on.
-        views: the columns that the terms read, of n decisions.
-        seen: what followed them.
-        base: (n,), rates without contact.
-        marks: how responses come.
+        followed: what tells them.
         taste: what answers say, by these terms.
     """
-    found = _fitted(terms, outbound, views, seen, base, marks, taste)
+    found = _fitted(terms, outbound, followed, taste)
     weights = tuple(tuple(row) for row in found.weights.tolist())
     return ContactEffects(terms=terms, intercept=tuple(found.intercept.tolist()), weights=weights)
 
 
 def telling_cells(
-    terms: tuple[Term, ...],
-    cells: tuple[Term, ...],
-    outbound: Sequence[str],
-    views: Rows,
-    seen: Seen,
-    base: Floats,
-    marks: Marks,
+    terms: tuple[Term, ...], cells: tuple[Term, ...], outbound: Sequence[str], followed: Followed
 ) -> tuple[Term, ...]:
     """Those cells of people's columns that tell something beside the other terms, by the evidence for their pair.
 
     Args:
         terms: the other terms.
         cells: of every pair, each pair a group.
-        outbound: the channels, as the rest is in `fit_effects`.
-        views: the columns that terms and cells read.
-        seen: what followed.
-        base: rates without contact.
-        marks: how responses come.
+        outbound: the channels, in the order of the actions from 1 on.
+        followed: what tells them.
     """
-    found = _fitted(terms + cells, outbound, views, seen, base, marks)
+    found = _fitted(terms + cells, outbound, followed)
     sizes = found.size[layout_of(terms + cells, outbound).group[len(terms) :]]
     return tuple(cell for cell, size in zip(cells, sizes, strict=True) if size > _TELLING)
 
 
 def _fitted(
-    terms: tuple[Term, ...],
-    outbound: Sequence[str],
-    views: Rows,
-    seen: Seen,
-    base: Floats,
-    marks: Marks,
-    taste: Taste | None = None,
+    terms: tuple[Term, ...], outbound: Sequence[str], followed: Followed, taste: Taste | None = None
 ) -> Effects:
-    contacts = []
+    contacts, marks = [], followed.marks
     for c in range(len(outbound)):
-        own = np.flatnonzero(seen.action == 1 + c)
-        design, outcome = design_of(terms, views.rows(own)), seen.response[own].astype(np.float64)
-        at = marks.of(seen.came.rows(own))
+        own = followed.rows(np.flatnonzero(followed.seen.action == 1 + c))
+        design, outcome = design_of(terms, own.views), own.seen.response.astype(np.float64)
         design = design if taste is None else taste.beside(design)
-        contacts.append(Contacts(design, outcome, base[own], at, marks.alone[1 + c], marks.brought[c]))
+        at = marks.of(own.seen.came)
+        contacts.append(Contacts(design, outcome, own.base, at, marks.alone[1 + c], marks.brought[c]))
     if taste is None:
         return fit_random_effects(contacts, layout_of(terms, outbound))
     return taste.folded(fit_random_effects(contacts, layout_of(terms + taste.terms, outbound)))

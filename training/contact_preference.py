@@ -21,11 +21,10 @@ from models.calibration import Unchanged, among
 from models.calibration_fit import choose_multiclass
 from models.effect_terms import Term
 from models.effects import ContactEffects, answer_probability
-from models.marks import unmarked
 from models.preference import FittedPreference
 from models.tables import Table, mapped, places_of
 from models.trees import shares_of
-from training.additive import Seen, fit_effects
+from training.additive import Followed, fit_effects
 from training.baselines import open_channels
 from training.effect_views import columns_read, effect_terms
 from training.heads import CONTACT, head_channels, labelled_rows
@@ -143,8 +142,7 @@ def _effects(
     read = part.table.rows(contacted).columns(columns_read(study))
     views = Table(read.matrix, read.names, read.categorical, read.customer)
     terms = terms or effect_terms(study, views) + cells
-    seen = Seen.answers(part, contacted)
-    return fit_effects(terms, outbound, views, seen, np.zeros(len(contacted)), unmarked(len(outbound)))
+    return fit_effects(terms, outbound, Followed.answers(views, part, contacted, len(outbound)))
 
 
 def _sends(study: Study, part: Part) -> Sends:

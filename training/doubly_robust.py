@@ -25,6 +25,7 @@ from models.random_effects import Differences, fit_differences
 from models.tables import Rows, mapped, places_of
 from training.additive import (
     Binned,
+    Followed,
     Rates,
     Seen,
     base_of,
@@ -187,7 +188,7 @@ def _fitted(study: Study, lesson: Lesson, rows: Ints) -> tuple[str, ContactEffec
         booster, _rounds = grow_base(study, data, (rates.expected_without(seen, marks), None), lesson.recipe)
         text = booster.model_to_string()
         base = base_of(text, table, study.params.threads)
-        effects = fit_effects(lesson.terms, study.params.outbound, views, seen, base, marks)
+        effects = fit_effects(lesson.terms, study.params.outbound, Followed(views, seen, base, marks))
         rates = Rates(base, excess_of(effects, views, seen.action))
         marks = rates.marks(seen, channels)
     assert effects is not None

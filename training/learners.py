@@ -29,6 +29,7 @@ from models.tables import Rows, Table, mapped
 from training.additive import (
     Base,
     Binned,
+    Followed,
     Rates,
     Seen,
     Taste,
@@ -195,7 +196,8 @@ def refit_learner(study: Study, fitted: Fitted, recipe: Recipe, everything: Part
     without = rates.expected_without(seen, marks)
     found = fit_base(study, Binned(data, None), everything, (without, None), recipe, spread=fitted.spread)
     base = base_of(found.trees.text, everything.table, threads)
-    effects = fit_effects(effects.terms, params.outbound, views, seen, base, marks, _taste(study, side, effects.terms))
+    taste = _taste(study, side, effects.terms)
+    effects = fit_effects(effects.terms, params.outbound, Followed(views, seen, base, marks), taste)
     learned = replace(fitted.learned, text=found.trees.text, effects=effects)
     return replace(fitted, trees=found.trees, learned=learned)
 
@@ -231,7 +233,8 @@ class _Begun:
         sides, seen = (learn, choose), [Seen.of(side.part) for side in (learn, choose)]
         predicted = [self.joint.predict(names, side.part.table, threads) for side in sides]
         rates = [first_rates(each.action, p) for each, p in zip(seen, predicted, strict=True)]
-        effects = fit_effects(terms, outbound, learn.views, seen[0], rates[0].base, unmarked(len(outbound)))
+        followed = Followed(learn.views, seen[0], rates[0].base, unmarked(len(outbound)))
+        effects = fit_effects(terms, outbound, followed)
         rates = [
             Rates(rate.base, excess_of(effects, side.views, each.action))
             for rate, side, each in zip(rates, sides, seen, strict=True)
@@ -249,35 +252,34 @@ def _beside(study: Study, names: Sequence[LearnerName], begun: _Begun, learn: _S
     plain = effect_terms(study, learn.views.rows(contacted))
     found, marks = begun.base(study, plain, learn, choose)
     base, seen = base_of(found.trees.text, learn.part.table, study.params.threads), Seen.of(learn.part)
+    followed = Followed(learn.views, seen, base, marks)
     for name in names:
         if name == DOUBLY_ROBUST:
             recipe = begun.found.recipe.model_copy(update={"trees": found.rounds})
             yield _doubly_robust(study, Binned(begun.found.data, None), learn, plain, recipe, found.spread)
             continue
-        terms = plain + _cells(study, learn, plain, seen, base, marks)
-        taste = _taste(study, learn, terms)
-        effects = fit_effects(terms, study.params.outbound, learn.views, seen, base, marks, taste)
+        terms = plain + _cells(study, learn, plain, followed)
+        effects = fit_effects(terms, study.params.outbound, followed, _taste(study, learn, terms))
         learned = Learned(found.trees.text, effects, Unchanged())
         rates = Rates(base, excess_of(effects, learn.views, seen.action))
         credit = tuple(credits_of(study.params.outbound, seen, rates, marks))
         yield Fitted(name, found.trees, found.rounds, learned, found.spread, credit)
 
 
-def _cells(
-    study: Study, learn: _Side, plain: tuple[Term, ...], seen: Seen, base: Floats, marks: Marks
-) -> tuple[Term, ...]:
+def _cells(study: Study, learn: _Side, plain: tuple[Term, ...], followed: Followed) -> tuple[Term, ...]:
     """Cells of the pairs of people's columns that tell something together beside the plain terms: of what contacts add,
     or of who answers.
     """
-    contacted = np.flatnonzero(seen.action > 0)
+    contacted = np.flatnonzero(followed.seen.action > 0)
     if len(contacted) < _FEWEST_FOR_CELLS:
         return ()
     some = sample_customers(contacted, learn.part.table.customer, study.hashes, _CONTACTS_FOR_CELLS)
-    views = learn.views.rows(some)
-    cells, outbound = cell_terms(study, views), study.params.outbound
-    of_contacts = telling_cells(plain, cells, outbound, views, seen.rows(some), base[some], marks)
+    chosen, outbound = followed.rows(some), study.params.outbound
+    cells = cell_terms(study, chosen.views)
+    of_contacts = telling_cells(plain, cells, outbound, chosen)
     fewer = sample_customers(some, learn.part.table.customer, study.hashes, _ANSWERS_FOR_CELLS)
-    of_answers = answered_cells(plain, cells, outbound, learn.views.rows(fewer), Seen.answers(learn.part, fewer))
+    answers = Followed.answers(learn.views.rows(fewer), learn.part, fewer, len(outbound))
+    of_answers = answered_cells(plain, cells, outbound, answers)
     found = {*of_contacts, *of_answers}
     return tuple(cell for cell in cells if cell in found)
 
@@ -285,8 +287,9 @@ def _cells(
 def _taste(study: Study, side: _Side, terms: tuple[Term, ...]) -> Taste | None:
     """What answers to the contacts of a side say of people, by these terms."""
     contacted = np.flatnonzero(side.part.action > 0)
-    views = side.views.rows(contacted)
-    return fit_taste(terms, study.params.outbound, views, Seen.answers(side.part, contacted))
+    outbound = study.params.outbound
+    answers = Followed.answers(side.views.rows(contacted), side.part, contacted, len(outbound))
+    return fit_taste(terms, outbound, answers)
 
 
 def _doubly_robust(

@@ -15,9 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from models.effect_terms import Term
-from models.marks import unmarked
-from models.tables import Rows, mapped, places_of
-from training.additive import Seen, Taste, fit_effects, telling_cells
+from models.tables import mapped, places_of
+from training.additive import Followed, Taste, fit_effects, telling_cells
 from training.effect_views import of_people
 
 _LEAST_ANSWERS: Final = 1_000
@@ -27,31 +26,29 @@ _LEAST_SPREAD: Final = 1e-3
 
 
 def answered_cells(
-    terms: tuple[Term, ...], cells: tuple[Term, ...], outbound: Sequence[str], views: Rows, answers: Seen
+    terms: tuple[Term, ...], cells: tuple[Term, ...], outbound: Sequence[str], answers: Followed
 ) -> tuple[Term, ...]:
     """Those cells of people's columns that tell something of who answers; all as in `fit_taste` and `telling_cells`."""
     if not _answered_often(answers, outbound).any():
         return ()
-    people, none = tuple(filter(of_people, terms)), np.zeros(len(answers.action))
-    return telling_cells(people, cells, outbound, views, answers, none, unmarked(len(outbound)))
+    return telling_cells(tuple(filter(of_people, terms)), cells, outbound, answers)
 
 
-def fit_taste(terms: tuple[Term, ...], outbound: Sequence[str], views: Rows, answers: Seen) -> Taste | None:
+def fit_taste(terms: tuple[Term, ...], outbound: Sequence[str], answers: Followed) -> Taste | None:
     """What answers say of people by the terms that are of people; None where nothing was answered often enough.
 
     Args:
         terms: what the effects read.
         outbound: the channels, in the order of the actions from 1 on.
-        views: the columns that the terms read, of n contacts.
-        answers: which of them were answered.
+        answers: which contacts were answered.
     """
     people = [at for at, term in enumerate(terms) if of_people(term)]
     often = _answered_often(answers, outbound)
     if not people or not often.any():
         return None
     own = tuple(terms[at] for at in people)
-    found = fit_effects(own, outbound, views, answers, np.zeros(len(answers.action)), unmarked(len(outbound)))
-    scores = np.log(mapped(views, found.over(places_of(views.names)).excess)[:, 1:])
+    found = fit_effects(own, outbound, answers)
+    scores = np.log(mapped(answers.views, found.over(places_of(answers.views.names)).excess)[:, 1:])
     mean, spread = scores.mean(axis=0), scores.std(axis=0)
     told = np.flatnonzero(often & (spread > _LEAST_SPREAD))
     if not len(told):
@@ -62,7 +59,7 @@ def fit_taste(terms: tuple[Term, ...], outbound: Sequence[str], views: Rows, ans
     return Taste(tuple(outbound[c] for c in told.tolist()), weights, intercept)
 
 
-def _answered_often(answers: Seen, outbound: Sequence[str]) -> npt.NDArray[np.bool_]:
+def _answered_often(answers: Followed, outbound: Sequence[str]) -> npt.NDArray[np.bool_]:
     """(C,) whether a channel has enough answers."""
-    came = np.flatnonzero(answers.response)
-    return np.bincount(answers.action[came] - 1, minlength=len(outbound)) >= _LEAST_ANSWERS
+    came = np.flatnonzero(answers.seen.response)
+    return np.bincount(answers.seen.action[came] - 1, minlength=len(outbound)) >= _LEAST_ANSWERS

@@ -8,7 +8,7 @@ from models.effects import ContactEffects
 from models.marks import Came, unmarked
 from models.random_effects import Effects
 from models.tables import Table, places_of
-from training.additive import Seen, design_of, fit_effects
+from training.additive import Followed, Seen, design_of, fit_effects
 from training.tastes import fit_taste
 
 COLUMNS, LEVELS, CHANNELS, CONTACTS = ("age", "region", "plan"), 6, ("email", "sms"), 40_000
@@ -42,8 +42,8 @@ class Shop:
         self.base = np.full(CONTACTS, 0.04)
         rate = self.base + np.exp(self.truth)
         self.came = Came(np.full(CONTACTS, np.nan, np.float32), np.zeros(CONTACTS, np.bool_))
-        self.seen = Seen(self.action, self._drawn(random, rate), self.came)
-        self.answers = Seen(self.action, self._drawn(random, np.exp(-1.6 + self._of(others, codes))), self.came)
+        self.followed = self._followed(self._drawn(random, rate), self.base)
+        self.answers = self.answered(self._drawn(random, np.exp(-1.6 + self._of(others, codes))))
 
     def _of(self, tastes, codes):
         return sum(tastes[self.action - 1, column, codes[:, column]] for column in range(len(COLUMNS)))
@@ -52,12 +52,18 @@ class Shop:
     def _drawn(random, rate):
         return (random.random(len(rate)) < -np.expm1(-rate)).astype(np.int8)
 
+    def _followed(self, response, base):
+        return Followed(self.views, Seen(self.action, response, self.came), base, unmarked(len(CHANNELS)))
+
+    def answered(self, response):
+        return self._followed(response, np.zeros(CONTACTS))
+
     def taste(self):
-        return fit_taste(TERMS, CHANNELS, self.views, self.answers)
+        return fit_taste(TERMS, CHANNELS, self.answers)
 
     def error(self, taste):
         """Root mean square error of the logs of what contacts add."""
-        found = fit_effects(TERMS, CHANNELS, self.views, self.seen, self.base, unmarked(len(CHANNELS)), taste)
+        found = fit_effects(TERMS, CHANNELS, self.followed, taste)
         excess = found.over(places_of(self.views.names)).excess(self.views.matrix)
         return np.sqrt(np.mean((np.log(excess[np.arange(CONTACTS), self.action]) - self.truth) ** 2))
 
@@ -102,11 +108,11 @@ def test_what_is_folded_says_the_same():
 
 def test_few_answers_say_nothing():
     shop = Shop(alike=0.9)
-    few = Seen(shop.action, np.where(np.arange(CONTACTS) < 2_000, shop.answers.response, 0), shop.came)
-    assert few.response.sum() > 200
-    assert fit_taste(TERMS, CHANNELS, shop.views, few) is None
-    one = Seen(shop.action, np.where(shop.action == 1, shop.answers.response, 0), shop.came)
-    taste = fit_taste(TERMS, CHANNELS, shop.views, one)
+    response = shop.answers.seen.response
+    few = np.where(np.arange(CONTACTS) < 2_000, response, 0)
+    assert few.sum() > 200
+    assert fit_taste(TERMS, CHANNELS, shop.answered(few)) is None
+    taste = fit_taste(TERMS, CHANNELS, shop.answered(np.where(shop.action == 1, response, 0)))
     assert taste is not None
     assert taste.channels == ("email",)
-    assert fit_taste(TERMS[-1:], CHANNELS, shop.views, shop.answers) is None
+    assert fit_taste(TERMS[-1:], CHANNELS, shop.answers) is None

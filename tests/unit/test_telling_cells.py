@@ -7,7 +7,7 @@ import numpy as np
 from models.effect_terms import Term
 from models.marks import Came, unmarked
 from models.tables import Table
-from training.additive import Seen, telling_cells
+from training.additive import Followed, Seen, telling_cells
 
 COLUMNS = ("age", "region", "plan")
 LEVELS, CHANNELS, ROWS = 4, ("email", "sms"), 80_000
@@ -37,9 +37,8 @@ def told(log_excess):
     response = (random.random(ROWS) < -np.expm1(-rate)).astype(np.int8)
     came = Came(np.full(ROWS, np.nan, np.float32), np.zeros(ROWS, np.bool_))
     views = Table(codes.astype(np.float32), COLUMNS, (), np.arange(ROWS))
-    found = telling_cells(
-        TERMS, CELLS, CHANNELS, views, Seen(1 + channel, response, came), base, unmarked(len(CHANNELS))
-    )
+    followed = Followed(views, Seen(1 + channel, response, came), base, unmarked(len(CHANNELS)))
+    found = telling_cells(TERMS, CELLS, CHANNELS, followed)
     return {each.columns for each in found}
 
 
