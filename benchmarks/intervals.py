@@ -2,7 +2,8 @@
 
 python -m benchmarks.intervals [--customers 6000] [--seeds 2] [--first-seed 1] [--mechanisms low_rank cells]
 [--profile quick] [--threads 1]. Groups of a channel err together in one world, so that a channel needs many worlds: the
-standard error of its coverage is that of a mean over worlds. The last line is JSON.
+standard error of its coverage is that of a mean over worlds. `covered` is for the campaign that is scored, `any` for
+campaigns of all strengths (`benchmarks.parts.coverage`). The last line is JSON.
 """
 
 import argparse
@@ -29,7 +30,7 @@ from training.pipeline import ProfileName, train
 
 World = dict[str, Covered]
 _WHAT = ("response", "uplift")
-_MEASURES = ("covered", "half_width", "error")
+_MEASURES = ("covered", "covered_any", "half_width", "error")
 
 
 def coverage_of(config: RetailerConfig, params: Params, profile: ProfileName) -> World:
@@ -69,11 +70,12 @@ def _mean(worlds: list[dict[str, float]]) -> dict[str, float]:
 def lines(found: dict[str, dict[str, dict[str, float]]]) -> Iterator[str]:
     """The table."""
     for what, channels in found.items():
-        yield f"\n{what:<12}{'covered':>10}{'± s.e.':>10}{'half width':>12}{'error':>10}"
+        yield f"\n{what:<12}{'covered':>10}{'± s.e.':>10}{'any':>10}{'half width':>12}{'error':>10}"
         for name, row in channels.items():
-            sure = f"{row['covered']:>10.3f}{row['covered_error']:>10.3f}"
+            sure = f"{row['covered']:>10.3f}{row['covered_error']:>10.3f}{row['covered_any']:>10.3f}"
             yield f"  {name:<10}{sure}{row['half_width']:>12.4f}{row['error']:>10.4f}"
-        yield f"  {'all':<10}{np.mean([row['covered'] for row in channels.values()]):>10.3f}"
+        whole, every = (np.mean([row[each] for row in channels.values()]) for each in ("covered", "covered_any"))
+        yield f"  {'all':<10}{whole:>10.3f}{'':>10}{every:>10.3f}"
 
 
 def main() -> None:

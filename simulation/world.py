@@ -33,6 +33,10 @@ BULK, TRIGGER, TRANSACTIONAL = 0, 1, 2
 CAMPAIGN_TYPES: Final = ("bulk", "trigger", "transactional")
 NO_CATEGORY: Final = -1
 
+STRENGTH_SPREAD: Final = 0.15
+STRENGTH_MEAN: Final = -0.5 * STRENGTH_SPREAD**2
+"""Of the logs of the strengths of bulk campaigns, normal; their mean strength is 1, and so is that of all others."""
+
 SENDER_WEIGHT: Final = (0.30, 0.17, 0.17, 0.07, 0.14, 0.15)
 TIED_SHARE: Final = (0.70, 0.50, 0.0, 0.85, 0.10, 0.40)
 """Probability that a purchase that a contact brought carries its send_id: never for push, seldom for post."""
@@ -122,7 +126,7 @@ def draw_campaigns(config: RetailerConfig, rng: np.random.Generator) -> tuple[Ca
         starts_s=np.concatenate([starts, np.full(n_trigger + 1, config.start_s), [config.end_s]]).astype(np.int64),
         campaign_type=np.array([BULK] * n_bulk + [TRIGGER] * n_trigger + [TRANSACTIONAL, BULK], dtype=np.int64),
         category=np.concatenate([category, np.arange(n_trigger), [NO_CATEGORY, int(rng.integers(0, n_trigger))]]),
-        strength=np.concatenate([rng.lognormal(-0.5 * 0.15**2, 0.15, n_bulk), np.ones(n_trigger + 2)]),
+        strength=np.concatenate([rng.lognormal(STRENGTH_MEAN, STRENGTH_SPREAD, n_bulk), np.ones(n_trigger + 2)]),
     )
     return campaigns, of_day
 

@@ -111,11 +111,13 @@ def coverage_summary(found: Found) -> Figures:
     ]
     if not worlds:
         return {}
-    by_channel = {
-        what: {name: row["covered"] for name, row in channels.items()} for what, channels in means(worlds).items()
-    }
-    every = [value for channels in by_channel.values() for value in channels.values()]
-    return {"interval_coverage": float(np.mean(every)), "interval_coverage_by_channel": by_channel}
+    averaged = means(worlds)
+    figures: Figures = {}
+    for figure, measure in (("interval_coverage", "covered"), ("interval_coverage_any_campaign", "covered_any")):
+        by_channel = {what: {name: row[measure] for name, row in rows.items()} for what, rows in averaged.items()}
+        every = [value for channels in by_channel.values() for value in channels.values()]
+        figures |= {figure: float(np.mean(every)), f"{figure}_by_channel": by_channel}
+    return figures
 
 
 def _covered(kept: Figures) -> Covered:
