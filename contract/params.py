@@ -234,6 +234,7 @@ class Serving(Section):
 
     body_mb: Positive
     body_seconds: Positive
+    connections: Count
     waiting_customers: Count
     wait_seconds: Positive
     requests_per_second: Positive

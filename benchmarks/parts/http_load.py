@@ -164,8 +164,8 @@ async def open_loop(target: Target, body: Body, per_second: float, seconds: floa
     begun = time.perf_counter()
     for number in range(round(per_second * seconds)):
         due = begun + number / per_second
-        if (wait := due - time.perf_counter()) > 0:
-            await asyncio.sleep(wait)
+        # Also where it is late: what the server closed meanwhile is to be known before it is used.
+        await asyncio.sleep(max(0.0, due - time.perf_counter()))
         task = asyncio.create_task(one(number, due))
         tasks.add(task)
         task.add_done_callback(tasks.discard)

@@ -168,6 +168,7 @@ def _serve(
                 ),
                 host=request.host,
                 port=request.port,
+                connections=params.serving.connections,
                 say=say,
             )
         )

@@ -5,6 +5,7 @@ One process answers on one event loop, and has its store to itself.
 
 import asyncio
 import gc
+import resource
 import signal
 import socket
 from collections.abc import Callable
@@ -23,6 +24,10 @@ DRAIN_SECONDS: Final = 10.0
 """How long requests that were taken may go on once the server was told to end."""
 
 _STEP_SECONDS: Final = 0.02
+_BACKLOG: Final = 4_096
+"""Connections that wait to be taken, where the system allows as many: a burst of more tries again a second later."""
+_OWN_FILES: Final = 256
+"""What the process may have open beside connections."""
 
 Newer = Callable[[], "Bundle | None"]
 """The bundle to serve, where it is another than when last asked. Called in a thread of its own."""
@@ -44,7 +49,14 @@ class Watched:
 
 
 async def run_server(
-    application: Application, service: Service, watched: Watched, *, host: str, port: int, say: TextIO
+    application: Application,
+    service: Service,
+    watched: Watched,
+    *,
+    host: str,
+    port: int,
+    connections: int,
+    say: TextIO,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then let the requests that were taken end; SIGHUP has tables read anew.
 
@@ -54,15 +66,17 @@ async def run_server(
         watched: looked at again and again.
         host: where to listen.
         port: where to listen.
+        connections: how many may be open at once, idle ones among them.
         say: told, on a line of its own, where the server listens, and each change of what is watched.
 
     Raises:
         UsageError: the place to listen is taken, or not this machine's.
     """
     _refuse_taken(host, port)
+    # What Granian calls backpressure counts open connections, not requests: by itself it takes no more than 128.
     server = Server(
         application, address=host, port=port, interface=Interfaces.ASGI, http=HTTPModes.http1, websockets=False,
-        log_enabled=False,
+        backlog=_BACKLOG, backpressure=openable(connections, say), log_enabled=False,
     )  # fmt: skip
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -121,6 +135,24 @@ def _refuse_taken(host: str, port: int) -> None:
         raise UsageError(
             f"--host {host} --port {port}: cannot be listened on ({error.strerror}); name another, or end who listens"
         ) from error
+
+
+def openable(connections: int, say: TextIO) -> int:
+    """How many of the connections this process may open, once its limit of files is raised as far as it may be."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    unlimited = resource.RLIM_INFINITY
+    wanted = connections + _OWN_FILES
+    if soft == unlimited or soft >= wanted:
+        return connections
+    most = wanted if hard == unlimited else min(hard, wanted)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    room = max(1, most - _OWN_FILES)
+    if room < connections:
+        say.write(
+            f"channelwise: at most {room} connections at once, not {connections} (serving.connections): this process "
+            f"may open {most} files; raise its limit (ulimit -n)\n"
+        )
+    return min(room, connections)
 
 
 async def _listens(serving: "asyncio.Task[None]", host: str, port: int) -> bool:

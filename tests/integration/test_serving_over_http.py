@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from http.client import HTTPConnection
 from itertools import islice
@@ -75,6 +75,16 @@ def test_health_and_document(server: Client) -> None:
     status, document = server.ask("GET", "/openapi.json")
     assert status == 200
     assert {"/v1/scores", "/v1/interactions", "/v1/customers/{customer_id}", "/v1/models"} <= set(document["paths"])
+
+
+def test_whoever_keeps_a_connection_open_keeps_nobody_out(server: Client) -> None:
+    """Tools pool their connections, which then are idle for most of the time."""
+    with ExitStack() as pool:
+        for _ in range(300):
+            connection = pool.enter_context(closing(HTTPConnection("127.0.0.1", server.port, timeout=10.0)))
+            connection.request("GET", "/health")
+            answer = connection.getresponse()
+            assert (answer.status, answer.read() != b"", answer.will_close) == (200, True, False)
 
 
 def test_scores_over_http_are_those_of_the_batch(server: Client, scored: Workplace) -> None:
