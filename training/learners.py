@@ -57,6 +57,8 @@ _FEWEST_FOR_CELLS, _CONTACTS_FOR_CELLS, _ANSWERS_FOR_CELLS = 20_000, 200_000, 50
 so fewer contacts tell what they say.
 """
 _CHEAPEST_FIRST: Final[tuple[LearnerName, ...]] = (ADDITIVE, DOUBLY_ROBUST, JOINT)
+_SURE: Final = 2.0
+"""Standard errors by which a learner must predict better than a cheaper one: see decision 0042."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,7 @@ def fit_learners(
 def choose_learner(
     names: Sequence[LearnerName], losses: Sequence[Floats], customer: Ints
 ) -> tuple[int, tuple[Contender, ...]]:
-    """Which learner is taken, and the losses.
+    """Which learner is taken, the cheapest of those that the best does not surely beat, and the losses.
 
     Args:
         names: of the learners.
@@ -160,7 +162,7 @@ def choose_learner(
     means = [float(loss.mean()) for loss in losses]
     best, weight = int(np.argmin(means)), np.ones(len(customer))
     gaps = [clustered_mean(loss - losses[best], weight, customer) for loss in losses]
-    near = [i for i, (worse, error) in enumerate(gaps) if worse <= error]
+    near = [i for i, (worse, error) in enumerate(gaps) if worse <= _SURE * error]
     taken = min(near, key=lambda i: _CHEAPEST_FIRST.index(names[i]))
     return taken, tuple(
         Contender(name, mean, worse, error, i == taken)

@@ -29,6 +29,12 @@ def test_among_those_as_good_the_cheapest_to_score_wins():
     assert taken((0.0, 0.01, 0.0), noise=0.001) == DOUBLY_ROBUST
 
 
+def test_a_lead_that_may_be_chance_is_none():
+    """The standard error of these differences is 0.00045."""
+    assert taken((0.0, 0.0007, 0.0007)) == ADDITIVE
+    assert taken((0.0, 0.0012, 0.0012)) == JOINT
+
+
 def test_rows_of_one_customer_count_as_one():
     """A lead that rests on few customers is no lead."""
     loss = np.full(N, 0.2)
