@@ -6,8 +6,8 @@ additive   trees of what comes without contact, and random effects of what a con
 doubly robust  the same trees, and what a contact changes in probability, up or down (`training.doubly_robust`)
 
 `training.profiles` says which contend; joint always does, for it remains where the others cannot be used. The lowest
-log loss on later decisions wins; of those that are worse by less than one standard error of the difference, clustered
-by customer, the one that costs least to score (the rule of one standard error: Breiman et al. 1984, 3.4.3).
+log loss on later decisions wins; of those that are worse by less than two standard errors of the difference, clustered
+by customer, the one that costs least to score (after the rule of one standard error: Breiman et al. 1984, 3.4.3).
 """
 
 from collections.abc import Iterator, Sequence
