@@ -13,7 +13,7 @@ UNLIMITED = resource.RLIM_INFINITY
 @pytest.fixture
 def limits(monkeypatch):
     """The process's limit of files, soft and hard, as a test sets it."""
-    held = {}
+    held: dict[str, tuple[int, int]] = {}
     monkeypatch.setattr(resource, "getrlimit", lambda _: held["limits"])
     monkeypatch.setattr(resource, "setrlimit", lambda _, limits: held.update(limits=limits))
     return held
