@@ -120,6 +120,10 @@ class _Side:
         views = Table(table.matrix, table.names, table.categorical, table.customer)
         return cls(part, views, propensity[part.rows])
 
+    def answers(self, contacted: Ints, channels: int) -> Followed:
+        """Whether these contacts among the rows were answered."""
+        return Followed.answers(self.views.rows(contacted), self.part, contacted, channels)
+
 
 def fit_learners(
     study: Study, found: Found, learn: Part, choose: Part, propensity: Floats
@@ -280,8 +284,7 @@ def _cells(study: Study, learn: _Side, plain: tuple[Term, ...], followed: Follow
     cells = cell_terms(study, chosen.views)
     of_contacts = telling_cells(plain, cells, outbound, chosen)
     fewer = sample_customers(some, learn.part.table.customer, study.hashes, _ANSWERS_FOR_CELLS)
-    answers = Followed.answers(learn.views.rows(fewer), learn.part, fewer, len(outbound))
-    of_answers = answered_cells(plain, cells, outbound, answers)
+    of_answers = answered_cells(plain, cells, outbound, learn.answers(fewer, len(outbound)))
     found = {*of_contacts, *of_answers}
     return tuple(cell for cell in cells if cell in found)
 
@@ -290,8 +293,7 @@ def _taste(study: Study, side: _Side, terms: tuple[Term, ...]) -> Taste | None:
     """What answers to the contacts of a side say of people, by these terms."""
     contacted = np.flatnonzero(side.part.action > 0)
     outbound = study.params.outbound
-    answers = Followed.answers(side.views.rows(contacted), side.part, contacted, len(outbound))
-    return fit_taste(terms, outbound, answers)
+    return fit_taste(terms, outbound, side.answers(contacted, len(outbound)))
 
 
 def _doubly_robust(
