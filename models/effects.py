@@ -6,7 +6,7 @@ to the rate, which is never negative; under `identity` what it adds to the proba
 changes is learned by itself, and not as a small difference between two large predictions.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, Literal
@@ -24,8 +24,44 @@ _EDGE: Final = 1e-6
 """An effect moves no probability nearer to 0 or 1 than this."""
 
 
+class Appeal(Artefact):
+    """To whom a category of campaigns appeals more than the others: a score by category, linear in some terms.
+
+    column: of the campaign's category. categories: its codes (G,). terms: positions of the A terms among those of the
+    effects. weights: (A, G). pull: by outbound channel, what one unit of the score adds to what terms and weights give.
+    A category that is not among them has the score 0.
+    """
+
+    column: str
+    categories: tuple[int, ...]
+    terms: tuple[int, ...]
+    weights: tuple[tuple[float, ...], ...]
+    pull: tuple[float, ...]
+
+    def of_design(self, design: Matrix, category: Matrix) -> Floats:
+        """(n,) the scores of terms (n, T) of the effects for campaigns of these categories (n,)."""
+        return self.chosen(design[:, self.terms] @ self.matrix, category)
+
+    def chosen(self, scores: Floats, category: Matrix) -> Floats:
+        """(n,) of the scores (n, G) those of the categories (n,)."""
+        return np.asarray(np.where(category[:, None] == self._categories, scores, 0.0).sum(axis=1))
+
+    def by_category(self, category: Matrix) -> Floats:
+        """(n, A) the weights of the categories (n,)."""
+        return np.asarray((category[:, None] == self._categories) @ self.matrix.T)
+
+    @cached_property
+    def matrix(self) -> Floats:
+        """(A, G) the weights."""
+        return np.array(self.weights).reshape(len(self.terms), len(self.categories))
+
+    @cached_property
+    def _categories(self) -> Floats:
+        return np.array(self.categories, dtype=np.float64)
+
+
 class ContactEffects(Artefact):
-    """Terms, intercepts by outbound channel, and weights by term and channel.
+    """Terms, intercepts by outbound channel, and weights by term and channel; what a campaign is about, if it tells.
 
     link: log, of the log of what is added to the rate; identity, of what is added to the probability.
     """
@@ -33,12 +69,14 @@ class ContactEffects(Artefact):
     terms: tuple[Term, ...]
     intercept: tuple[float, ...]
     weights: tuple[tuple[float, ...], ...]
+    appeal: Appeal | None = None
     link: Literal["log", "identity"] = "log"
 
     @property
     def columns(self) -> frozenset[str]:
-        """Names of the columns that the terms read."""
-        return columns_of(self.terms)
+        """Names of the columns that are read."""
+        about = () if self.appeal is None else (self.appeal.column,)
+        return columns_of(self.terms) | set(about)
 
     @property
     def cells(self) -> tuple[Term, ...]:
@@ -58,7 +96,32 @@ class ContactEffects(Artefact):
         """
         if missing := sorted(self.columns - set(places)):
             raise ArtefactError(f"contact effects: read {', '.join(missing)}, which depend on the action; train again")
-        return BoundEffects(self, Reader.of(self.terms, places))
+        appeal = None if self.appeal is None else _BoundAppeal.of(self.appeal, self.terms, places)
+        return BoundEffects(self, Reader.of(self.terms, places), appeal)
+
+
+@dataclass(frozen=True, eq=False)
+class _BoundAppeal:
+    """An appeal over the columns of a matrix; its category lies at `place`."""
+
+    appeal: Appeal
+    reader: Reader
+    place: int
+
+    @classmethod
+    def of(cls, appeal: Appeal, terms: Sequence[Term], places: Mapping[str, int]) -> "_BoundAppeal":
+        own = [terms[at] for at in appeal.terms]
+        return cls(appeal, Reader.of(own, places), places[appeal.column])
+
+    def added(self, matrix: Matrix) -> Floats:
+        """(n, C) what the campaign's category adds to the sums of the terms."""
+        appeal = self.appeal
+        scores = self.reader.sums(matrix, np.zeros(len(appeal.categories)), appeal.matrix)
+        return np.multiply.outer(appeal.chosen(scores, matrix[:, self.place]), appeal.pull)
+
+    def parts(self, matrix: Matrix, pull: Floats) -> Floats:
+        """(n, A) what each of its terms adds to a channel of this pull (n,)."""
+        return self.reader.design(matrix) * self.appeal.by_category(matrix[:, self.place]) * pull[:, None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,11 +130,13 @@ class BoundEffects:
 
     effects: ContactEffects
     reader: Reader
+    appeal: _BoundAppeal | None
 
     def excess(self, matrix: Matrix) -> Floats:
         """(n, 1 + C) what each action adds, 0 for no contact: responses to the rate (log), or to the probability."""
         found = np.zeros((len(matrix), 1 + len(self._intercept)))
-        found[:, 1:] = self._effect(self.reader.sums(matrix, self._intercept, self._weights))
+        sums = self.reader.sums(matrix, self._intercept, self._weights)
+        found[:, 1:] = self._effect(sums if self.appeal is None else sums + self.appeal.added(matrix))
         return found
 
     def probability(self, log_base: Floats, excess: Floats) -> Floats:
@@ -90,7 +155,12 @@ class BoundEffects:
     def parts(self, matrix: Matrix, action: Ints) -> Floats:
         """(n, T) what each term adds, of the row's action: to the log of the excess, or to the excess; 0 for none."""
         chosen = np.where((action > 0)[:, None], self._weights.T[np.maximum(action, 1) - 1], 0.0)
-        return np.asarray(self.reader.design(matrix) * chosen, dtype=np.float64)
+        found = np.asarray(self.reader.design(matrix) * chosen, dtype=np.float64)
+        if self.appeal is not None:
+            appeal = self.appeal.appeal
+            pull = np.where(action > 0, np.array(appeal.pull)[np.maximum(action, 1) - 1], 0.0)
+            found[:, appeal.terms] += self.appeal.parts(matrix, pull)
+        return found
 
     def plain(self, action: Ints) -> Floats:
         """(n,) the excess of each action where every term is 0."""

@@ -30,6 +30,7 @@ from models.random_effects import Contacts, Effects, Layout, fit_random_effects
 from models.tables import Rows, mapped, places_of
 from models.trees import Trees
 from training.study import Part, Study
+from training.told import Told
 
 _LEAST_WITHHELD = 1_000
 _PRIOR_RESPONSES = 100.0
@@ -103,36 +104,6 @@ class Followed:
 
 
 @dataclass(frozen=True, eq=False)
-class Taste:
-    """What answers say of people: a standardised score of each of K channels, linear in the T terms that effects read.
-
-    channels: names (K,). weights: (T, K). intercept: (K,).
-    """
-
-    channels: tuple[str, ...]
-    weights: Floats
-    intercept: Floats
-
-    @property
-    def terms(self) -> tuple[Term, ...]:
-        """The scores as terms of their channels, which no reader reads."""
-        usual = Term(kind="value", columns=(), group="taste", view="taste")
-        return tuple(usual.model_copy(update={"channel": name}) for name in self.channels)
-
-    def beside(self, design: Matrix) -> Matrix:
-        """(n, T + K) the terms and the scores."""
-        scores = design @ self.weights.astype(np.float32) + self.intercept.astype(np.float32)
-        return np.hstack([design, scores])
-
-    def folded(self, found: Effects) -> Effects:
-        """Effects of terms and scores as effects of the terms alone."""
-        terms, scores = np.split(found.weights, [len(self.weights)])
-        return replace(
-            found, intercept=found.intercept + self.intercept @ scores, weights=terms + self.weights @ scores
-        )
-
-
-@dataclass(frozen=True, eq=False)
 class Binned:
     """Rows binned for LightGBM: those that teach, and those that choose the number of trees."""
 
@@ -159,7 +130,7 @@ def first_rates(action: Ints, probability: Floats) -> Rates:
 
 
 def fit_effects(
-    terms: tuple[Term, ...], outbound: Sequence[str], followed: Followed, taste: Taste | None = None
+    terms: tuple[Term, ...], outbound: Sequence[str], followed: Followed, told: Told | None = None
 ) -> ContactEffects:
     """The effects of contacts beside the rates without them.
 
@@ -167,11 +138,12 @@ def fit_effects(
         terms: what they read.
         outbound: the channels, in the order of the actions from 1 on.
         followed: what tells them.
-        taste: what answers say, by these terms.
+        told: what answers say, by these terms.
     """
-    found = _fitted(terms, outbound, followed, taste)
+    told = Told() if told is None else told
+    found, appeal = told.folded(_fitted(terms, outbound, followed, told))
     weights = tuple(tuple(row) for row in found.weights.tolist())
-    return ContactEffects(terms=terms, intercept=tuple(found.intercept.tolist()), weights=weights)
+    return ContactEffects(terms=terms, intercept=tuple(found.intercept.tolist()), weights=weights, appeal=appeal)
 
 
 def telling_cells(
@@ -185,24 +157,20 @@ def telling_cells(
         outbound: the channels, in the order of the actions from 1 on.
         followed: what tells them.
     """
-    found = _fitted(terms + cells, outbound, followed)
+    found = _fitted(terms + cells, outbound, followed, Told())
     sizes = found.size[layout_of(terms + cells, outbound).group[len(terms) :]]
     return tuple(cell for cell, size in zip(cells, sizes, strict=True) if size > _TELLING)
 
 
-def _fitted(
-    terms: tuple[Term, ...], outbound: Sequence[str], followed: Followed, taste: Taste | None = None
-) -> Effects:
+def _fitted(terms: tuple[Term, ...], outbound: Sequence[str], followed: Followed, told: Told) -> Effects:
+    """Effects of the terms and of the scores that are told."""
     contacts, marks = [], followed.marks
     for c in range(len(outbound)):
         own = followed.rows(np.flatnonzero(followed.seen.action == 1 + c))
-        design, outcome = design_of(terms, own.views), own.seen.response.astype(np.float64)
-        design = design if taste is None else taste.beside(design)
+        design, outcome = told.beside(design_of(terms, own.views), own.views), own.seen.response.astype(np.float64)
         at = marks.of(own.seen.came)
         contacts.append(Contacts(design, outcome, own.base, at, marks.alone[1 + c], marks.brought[c]))
-    if taste is None:
-        return fit_random_effects(contacts, layout_of(terms, outbound))
-    return taste.folded(fit_random_effects(contacts, layout_of(terms + taste.terms, outbound)))
+    return fit_random_effects(contacts, layout_of(terms + told.terms, outbound))
 
 
 @dataclass(frozen=True, eq=False)

@@ -124,6 +124,8 @@ def _credit(report: TrainingReport) -> Iterator[str]:
         yield f"  {each.channel:14}{counts}   {_shares(each)}"
     for pair in report.pairs:
         yield f"  what a contact adds depends on {' and '.join(pair)} together"
+    if report.appeal is not None:
+        yield from wrap(report.appeal.words, 110, initial_indent="  ", subsequent_indent="    ")
 
 
 def _shares(each: Credit) -> str:

@@ -197,6 +197,7 @@ def _credit(report: TrainingReport) -> dict[str, Any]:
             for each in found
         ],
         "pairs": [" and ".join(pair) for pair in report.pairs],
+        "appeal": None if report.appeal is None else report.appeal.words,
     }
 
 

@@ -21,8 +21,8 @@ from models.effect_terms import Reader, Term, columns_of, raw, standardised
 from models.tables import Rows, mapped, places_of
 from training.study import Study
 
-_PEOPLE, _CELLS = "people: ", "cells: "
-_STRENGTH: Final = {"steps": 6.0, "answers": 6.0, "purchases": 10.0, "category": 4.0}
+_PEOPLE, _CELLS, _STEPS = "people: ", "cells: ", "steps"
+_STRENGTH: Final = {_STEPS: 6.0, "answers": 6.0, "purchases": 10.0, "category": 4.0}
 """Trials by which a customer's rate of a view is drawn to everybody's."""
 _BANDS: Final = 5
 _LEVEL_SHARE: Final = 0.002
@@ -76,6 +76,11 @@ def of_people(term: Term) -> bool:
     return term.group.startswith((_PEOPLE, _CELLS))
 
 
+def of_tastes(term: Term) -> bool:
+    """Whether the term tells what a customer likes whatever the channel: a level of who they are, where they move."""
+    return term.group.startswith(_PEOPLE) or term.group == _STEPS
+
+
 def columns_read(study: Study) -> list[int]:
     """Positions of all columns that terms may read."""
     people = (column.name for column in study.source.demographic)
@@ -89,8 +94,8 @@ def _views(params: Params) -> Iterator[Term]:
     month, year = params.features.windows_days[1], params.features.windows_days[-1]
     for channel in s.walked:
         columns = (g.Count(s.steps.on(channel), year).name, g.Count(s.steps, year).name)
-        term = Term(kind="rate", columns=columns, group="steps", strength=_STRENGTH["steps"])
-        yield _of(channel, "steps", term) if channel in s.outbound else term
+        term = Term(kind="rate", columns=columns, group=_STEPS, strength=_STRENGTH[_STEPS])
+        yield _of(channel, _STEPS, term) if channel in s.outbound else term
     for channel in s.outbound:
         sends = g.Count(s.sends.on(channel), year).name
         columns = (g.Count(s.answers.on(channel), year).name, sends)

@@ -32,7 +32,6 @@ from training.additive import (
     Followed,
     Rates,
     Seen,
-    Taste,
     base_of,
     excess_of,
     first_rates,
@@ -41,6 +40,7 @@ from training.additive import (
     telling_cells,
     why_not,
 )
+from training.appeals import fit_appeal
 from training.credit import Credit, credits_of
 from training.doubly_robust import Lesson, fit_doubly_robust, why_not_weighed
 from training.effect_views import cell_terms, columns_read, effect_terms
@@ -48,6 +48,7 @@ from training.search import Found
 from training.splits import sample_customers
 from training.study import Part, Study
 from training.tastes import answered_cells, fit_taste
+from training.told import Told
 
 JOINT: Final = "joint"
 ADDITIVE: Final = "additive"
@@ -202,8 +203,8 @@ def refit_learner(study: Study, fitted: Fitted, recipe: Recipe, everything: Part
     without = rates.expected_without(seen, marks)
     found = fit_base(study, Binned(data, None), everything, (without, None), recipe, spread=fitted.spread)
     base = base_of(found.trees.text, everything.table, threads)
-    taste = _taste(study, side, effects.terms)
-    effects = fit_effects(effects.terms, params.outbound, Followed(views, seen, base, marks), taste)
+    told = _told(study, side, effects.terms)
+    effects = fit_effects(effects.terms, params.outbound, Followed(views, seen, base, marks), told)
     learned = replace(fitted.learned, text=found.trees.text, effects=effects)
     return replace(fitted, trees=found.trees, learned=learned)
 
@@ -265,7 +266,7 @@ def _beside(study: Study, names: Sequence[LearnerName], begun: _Begun, learn: _S
             yield _doubly_robust(study, Binned(begun.found.data, None), learn, plain, recipe, found.spread)
             continue
         terms = plain + _cells(study, learn, plain, followed)
-        effects = fit_effects(terms, study.params.outbound, followed, _taste(study, learn, terms))
+        effects = fit_effects(terms, study.params.outbound, followed, _told(study, learn, terms))
         learned = Learned(found.trees.text, effects, Unchanged())
         rates = Rates(base, excess_of(effects, learn.views, seen.action))
         credit = tuple(credits_of(study.params.outbound, seen, rates, marks))
@@ -289,11 +290,12 @@ def _cells(study: Study, learn: _Side, plain: tuple[Term, ...], followed: Follow
     return tuple(cell for cell in cells if cell in found)
 
 
-def _taste(study: Study, side: _Side, terms: tuple[Term, ...]) -> Taste | None:
-    """What answers to the contacts of a side say of people, by these terms."""
+def _told(study: Study, side: _Side, terms: tuple[Term, ...]) -> Told:
+    """What answers to the contacts of a side say, by these terms."""
     contacted = np.flatnonzero(side.part.action > 0)
     outbound = study.params.outbound
-    return fit_taste(terms, outbound, side.answers(contacted, len(outbound)))
+    answers = side.answers(contacted, len(outbound))
+    return Told(fit_taste(terms, outbound, answers), fit_appeal(terms, outbound, answers))
 
 
 def _doubly_robust(

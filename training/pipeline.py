@@ -28,6 +28,7 @@ from models.intervals import Intervals, fit_intervals
 from models.preference import FittedPreference
 from models.tables import mapped, places_of
 from training import heads, judging
+from training.appeals import appealing
 from training.columns import select_columns
 from training.contest import Champion, Trained, champion_verdict
 from training.evaluation import Judged, base_rates, evaluate
@@ -335,6 +336,7 @@ def _report(
         contenders=models.contenders,
         credit=models.response.credit,
         pairs=() if effects is None else effects.pairs,
+        appeal=None if effects is None else appealing(effects, bundle),
         window=bundle.manifest.window,
         evidence=evidence,
         settings={

@@ -7,6 +7,7 @@ from typing import Any
 from features.selection import Selection
 from models.bundle import Window
 from models.evidence import Evidence
+from training.appeals import Appealing
 from training.credit import Credit
 from training.evaluation import Report
 from training.findings import Findings
@@ -26,8 +27,8 @@ class TrainingReport:
     evaluation: qualities by set of held-out rows; preferences: by head; settings: what was chosen and how; selection:
     columns that were read or left out; insight: what only plots show well; search: trials; contenders: learners and how
     they did where one was taken; credit: to whom responses are owed, and pairs: of customer columns that tell together
-    what a contact adds, where the learner that was taken says so; window: of the data that taught; findings: about the
-    data, `remarks` the same in words.
+    what a contact adds, appeal: of categories, where the learner that was taken says so; window: of the data that
+    taught; findings: about the data, `remarks` the same in words.
     """
 
     objective: str
@@ -46,6 +47,7 @@ class TrainingReport:
     contenders: tuple[Contender, ...]
     credit: tuple[Credit, ...]
     pairs: tuple[tuple[str, ...], ...]
+    appeal: Appealing | None
     window: Window
     fingerprints: Mapping[str, str]
     verdict: Verdict
@@ -71,6 +73,7 @@ class TrainingReport:
             "search": [asdict(each) for each in self.search],
             "contenders": [asdict(each) for each in self.contenders],
             "credit": [asdict(each) for each in self.credit],
+            "appeal": None if self.appeal is None else asdict(self.appeal),
             "window": self.window.model_dump(),
             "verdict": asdict(self.verdict),
             "selection": asdict(self.selection),

@@ -25,19 +25,19 @@ from benchmarks.parts.history import CATEGORIES, WINDOW, Work, prepared, words_o
 from contract.loading import load_params
 from contract.params import Params
 from features.demographic import Customers
-from features.matrix import FeatureSet, learn_features
+from features.matrix import CAMPAIGN_CATEGORY, FeatureSet, learn_features
 from features.timeline import Timeline
 from models.bundle import CONTACT, ENGAGEMENT, RESPONSE, Bundle, Manifest, Preference, Window, load_bundle
 from models.calibration import Platt, Unchanged
 from models.effect_terms import Term
-from models.effects import ContactEffects
+from models.effects import Appeal, ContactEffects
 from models.evidence import Evidence
 from models.forecast_error import ForecastError
 from models.intervals import History, Intervals
 from models.margin import Margin, fixed_margin
 from models.tables import Table
 from training.columns import purchases_read
-from training.effect_views import effect_terms, people_terms
+from training.effect_views import effect_terms, of_tastes, people_terms
 from training.study import Study
 
 TAUGHT_CUSTOMERS = 12_000
@@ -207,6 +207,7 @@ def _additive(work: Work, params: Params) -> Bundle:
         weights=(0.1,) * len(people),
     )
     effects = [_drawn(terms, len(params.outbound), seed) for seed in (1, 2)]
+    effects[0] = effects[0].model_copy(update={"appeal": _appeal(terms, features, len(params.outbound))})
     manifest = _manifest(params, features).model_copy(
         update={
             "effects": effects[0],
@@ -224,6 +225,19 @@ def _drawn(terms: Sequence[Term], channels: int, seed: int) -> ContactEffects:
     weights = np.random.default_rng(seed).normal(0.0, 0.1, (len(terms), channels))
     intercept = (-3.0,) * channels
     return ContactEffects(terms=tuple(terms), intercept=intercept, weights=tuple(map(tuple, weights.tolist())))
+
+
+def _appeal(terms: Sequence[Term], features: FeatureSet, channels: int) -> Appeal:
+    read = tuple(at for at, term in enumerate(terms) if of_tastes(term))
+    categories = tuple(range(len(features.codebook.categories)))
+    weights = np.random.default_rng(3).normal(0.0, 0.5, (len(read), len(categories)))
+    return Appeal(
+        column=CAMPAIGN_CATEGORY,
+        categories=categories,
+        terms=read,
+        weights=tuple(map(tuple, weights.tolist())),
+        pull=(0.2,) * channels,
+    )
 
 
 def _steps(taught: _Taught, params: Params, shape: Shape) -> str:

@@ -20,6 +20,7 @@ from models.leaves import customers_per_leaf
 from models.tables import Table
 from tests.adapters.synthetic_log import synthetic_log, true_response
 from training import tracking
+from training.appeals import Appealing
 from training.card import card_text
 from training.card_page import card_page
 from training.contest import Champion
@@ -31,14 +32,8 @@ from training.provenance import TableUsed
 from training.splits import customer_hashes, split_decisions
 from training.tracking import HISTORY, Change, champion_bundle, promote_version, rollback_version, track
 
-PARAMS = load_params(
-    [],
-    [
-        "channels={sms: null, push: null, phone: null, social: null}",
-        "threads=1",
-        "training.min_rows_per_channel=100",
-    ],
-)
+FEWER = "channels={sms: null, push: null, phone: null, social: null}"
+PARAMS = load_params([], [FEWER, "threads=1", "training.min_rows_per_channel=100"])
 
 ON = Change("the new shop", datetime(2026, 11, 2, 8, tzinfo=UTC))
 BACK = Change("complaints", datetime(2026, 11, 3, 8, tzinfo=UTC))
@@ -140,16 +135,18 @@ def test_the_card_shows_what_was_found_in_plots_and_words(trained):
 
 def test_the_card_tells_what_bears_a_name_from_what_was_brought(trained):
     found = Credit("email", 10_000, 600, 240, 210.4, 0.71, 0.12), Credit("mail", 2_000, 90, 3, 41.0, None, None)
-    report = replace(trained[1].report, credit=found, pairs=(("age", "<region>"),))
+    report = replace(trained[1].report, credit=found, pairs=(("age", "<region>"),), appeal=Appealing(("<toys>",), 0.2))
     card, page = card_text(report), card_page(report, PARAMS)
     assert "240      210   71%, 12%" in card
     assert "3       41   not told apart" in card
     assert "what a contact adds depends on age and <region> together" in card
     assert "email: brought: 21.0; email: named: 24.0; mail: brought: 20.5" in page
     assert "age and &lt;region&gt;" in page
+    assert "what its campaign is about (<toys>)" in card
+    assert "(&lt;toys&gt;), as answers tell" in page
     assert "Named is not brought" in page
-    silent = card_page(replace(report, credit=(), pairs=()), PARAMS)
-    assert not [words for words in ("Named is not brought", "together") if words in silent]
+    silent = card_page(replace(report, credit=(), pairs=(), appeal=None), PARAMS)
+    assert not [words for words in ("Named is not brought", "together", "is about") if words in silent]
 
 
 def test_the_card_is_offline_and_escapes_what_data_hold(trained):

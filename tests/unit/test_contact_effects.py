@@ -8,7 +8,7 @@ from contract.errors import ArtefactError
 from models.boosting import stretched
 from models.calibration import Unchanged
 from models.effect_terms import Reader, Term, raw, standardised
-from models.effects import ContactEffects, rate_of, response_probability
+from models.effects import Appeal, ContactEffects, rate_of, response_probability
 from models.response import Learned, Response
 from training.additive import Spread, fit_spread, log_level, spread_of
 
@@ -40,14 +40,24 @@ def rows(n=400, seed=0):
     return found
 
 
-def effects(link="log", seed=1):
+APPEAL = Appeal(
+    column="region",
+    categories=(0, 2),
+    terms=(0, 3),
+    weights=((0.3, -0.2), (0.1, 0.4)),
+    pull=(1.5, 0.5),
+)
+
+
+def effects(link="log", seed=1, appeal=None):
     random = np.random.default_rng(seed)
     weights = random.normal(0, 0.4, (len(TERMS), 2)) * (1.0 if link == "log" else 0.05)
     intercept = (-2.5, -3.0) if link == "log" else (0.02, -0.02)
-    return ContactEffects(terms=TERMS, intercept=intercept, weights=tuple(map(tuple, weights.tolist())), link=link)
+    found = ContactEffects(terms=TERMS, intercept=intercept, weights=tuple(map(tuple, weights.tolist())), link=link)
+    return found.model_copy(update={"appeal": appeal})
 
 
-@pytest.fixture(scope="module", params=["log", "identity"])
+@pytest.fixture(scope="module", params=[("log", None), ("log", APPEAL), ("identity", None)])
 def response(request):
     """Trees of rates that never split on the action, with effects beside them."""
     random = np.random.default_rng(2)
@@ -56,7 +66,8 @@ def response(request):
     params = {"objective": "poisson", "verbosity": -1, "feature_contri": [1.0] * 5 + [0.0], "num_leaves": 7}
     booster = lgb.train(params, lgb.Dataset(x, label), 20)
     assert booster.feature_importance()[5] == 0
-    return Response.of_rows(Learned(booster.model_to_string(), effects(request.param), Unchanged()), NAMES)
+    link, appeal = request.param
+    return Response.of_rows(Learned(booster.model_to_string(), effects(link, appeal=appeal), Unchanged()), NAMES)
 
 
 def test_terms_are_what_their_words_say():
@@ -134,6 +145,31 @@ def test_effects_in_probability_are_added_to_it_and_cut_off_at_its_ends():
     assert found[~inside].min() > 0
     assert found[~inside].max() < 1
     assert (~inside).any()
+
+
+def test_a_category_adds_its_own_weights_by_the_channels_pull():
+    """Region 2 is a known category, region 1 is not, nor is a missing one."""
+    whole, places = rows(), {name: i for i, name in enumerate(NAMES)}
+    plain, with_appeal = (effects(appeal=each).over(places).excess(whole) for each in (None, APPEAL))
+    moved = np.log(with_appeal[:, 1:] / plain[:, 1:])
+    design = Reader.of(TERMS, places).design(whole).astype(np.float64)
+    for region, column in ((0, 0), (2, 1)):
+        own = whole[:, 4] == region
+        score = design[own][:, APPEAL.terms] @ np.array(APPEAL.weights)[:, column]
+        assert np.allclose(moved[own], np.multiply.outer(score, APPEAL.pull), atol=1e-6)
+        assert np.allclose(APPEAL.of_design(design[own], whole[own, 4]), score)
+    unknown = ~np.isin(whole[:, 4], APPEAL.categories)
+    assert unknown.sum() > 50
+    assert np.array_equal(plain[unknown], with_appeal[unknown])
+
+
+def test_the_column_of_the_category_is_read():
+    apart = TERMS[:4]
+    weights = ((0.0, 0.0),) * len(apart)
+    found = ContactEffects(terms=apart, intercept=(0.0, 0.0), weights=weights, appeal=APPEAL)
+    assert "region" in found.columns
+    with pytest.raises(ArtefactError, match="read region"):
+        found.over({name: i for i, name in enumerate(NAMES) if name != "region"})
 
 
 def test_effects_are_data_with_their_link(response):

@@ -10,6 +10,7 @@ from models.random_effects import Effects
 from models.tables import Table, places_of
 from training.additive import Followed, Seen, design_of, fit_effects
 from training.tastes import fit_taste
+from training.told import Told
 
 COLUMNS, LEVELS, CHANNELS, CONTACTS = ("age", "region", "plan"), 6, ("email", "sms"), 40_000
 
@@ -63,7 +64,7 @@ class Shop:
 
     def error(self, taste):
         """Root mean square error of the logs of what contacts add."""
-        found = fit_effects(TERMS, CHANNELS, self.followed, taste)
+        found = fit_effects(TERMS, CHANNELS, self.followed, Told(taste))
         excess = found.over(places_of(self.views.names)).excess(self.views.matrix)
         return np.sqrt(np.mean((np.log(excess[np.arange(CONTACTS), self.action]) - self.truth) ** 2))
 
@@ -88,9 +89,9 @@ def test_scores_are_standardised_and_read_nothing_but_people():
     assert taste.channels == CHANNELS
     assert_allclose(taste.weights[-1], 0.0)
     design = np.random.default_rng(2).random((5, len(TERMS))).astype(np.float32)
-    assert taste.beside(design).dtype == np.float32
-    assert_allclose(taste.beside(design)[:, : len(TERMS)], design)
-    scores = taste.beside(design_of(TERMS, shop.views))[:, len(TERMS) :]
+    assert Told(taste).beside(design, shop.views).dtype == np.float32
+    assert_allclose(Told(taste).beside(design, shop.views)[:, : len(TERMS)], design)
+    scores = taste.scores(design_of(TERMS, shop.views))
     assert_allclose(scores.mean(axis=0), 0.0, atol=1e-3)
     assert_allclose(scores.std(axis=0), 1.0, atol=1e-3)
 
