@@ -18,6 +18,10 @@ level and different actions, L + L' of one level and action in other campaigns, 
 customer in other periods. E' is as much larger on an action as its decisions are fewer, as errors of what was learned
 are, and differs from that as far as the action's own pairs say, by linear empirical Bayes; so it does by stratum.
 
+The model served is fitted again, on the held-out decisions too. So O counts by the share of its decisions that taught
+the one held out, as the variance of what is learned falls with their number; S, which campaigns and the calendar set,
+stays.
+
 What is known of a variance is a posterior under a half-Cauchy prior on its root (Gelman, 2006), carried as equally
 likely values, and an interval is as wide as its mean coverage over them asks.
 
@@ -122,8 +126,15 @@ class HeldOut:
     period: Ints
 
 
-def fit_intervals(held: HeldOut, n_actions: int) -> Intervals:
-    """The intervals that held-out decisions support. Less history never narrows an interval."""
+def fit_intervals(held: HeldOut, n_actions: int, taught: float = 1.0) -> Intervals:
+    """The intervals that held-out decisions support. Less history never narrows an interval.
+
+    Args:
+        held: decisions on which the model was not fitted.
+        n_actions: how many actions there are.
+        taught: of the decisions that the model served is fitted on, the share that taught the one held out. What an
+            action does not share with the others is the error of what was learned, whose variance falls with them.
+    """
     p = np.clip(held.probability, 1e-6, 1 - 1e-6)
     z, v = held.outcome.astype(np.float64) - p, p * (1 - p)
     campaigns = paired(z, v, held.campaign * n_actions + held.action, held.customer)
@@ -137,7 +148,7 @@ def fit_intervals(held: HeldOut, n_actions: int) -> Intervals:
     common = added(shared, shared_level) + customers.min()
     own, tau2 = np.empty((2, n_actions, len(STRATA)))
     for action, stratum in np.ndindex(*own.shape):
-        apart = added(drift * by_action[action] * by_stratum[stratum], own_level)
+        apart = taught * added(drift * by_action[action] * by_stratum[stratum], own_level)
         apart += customers[stratum] - customers.min()
         own[action, stratum], tau2[action, stratum] = covering(apart), covering(added(apart, common))
     return Intervals(tau=_deviations(tau2), own=_deviations(own), shared=float(np.sqrt(covering(common))))

@@ -219,7 +219,7 @@ def _judge(
     first = next(iter(parts))
     parts_held = (study.judging_part(split.choose), parts[first])
     held = held_out(study, models, parts_held, (None, judged[first].predictors[CHALLENGER]))
-    intervals = fit_intervals(held, n_actions)
+    intervals = fit_intervals(held, n_actions, _taught(study, learn))
     error = fit_forecast_error([_held_out(models, part, judged[name]) for name, part in parts.items()])
     progress("judging", 2, 3)
     preferences = {}
@@ -238,6 +238,13 @@ def _judge(
     else:
         verdict = champion_verdict(Trained(study, parts[first], judged[first], considered, evidence), champion)
     return _Findings(counts, rates, judged, intervals, error, preferences, policies, insight, verdict)
+
+
+def _taught(study: Study, learn: Part) -> float:
+    """Of the decisions on which the last fit is made, the share that taught the models which are judged."""
+    if not study.profile.refit:
+        return 1.0
+    return min(1.0, len(learn.rows) / len(study.rows_of(np.arange(len(study.decisions)))))
 
 
 def _held_out(models: Models, part: Part, judged: Judged) -> HeldOut:

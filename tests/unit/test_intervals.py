@@ -157,3 +157,12 @@ def test_history_sorts_newcomers_from_the_known():
     matrix = np.array([[0, 0], [np.nan, np.nan], [1, 2], [9, 9]], np.float32)
     assert History(columns=(0, 1), long_from=5).stratum(matrix).tolist() == [NEWCOMER, NEWCOMER, SHORT, LONG]
     assert History(columns=(), long_from=5).stratum(matrix).tolist() == [SHORT] * 4
+
+
+def test_errors_of_what_was_learned_fall_with_the_decisions_that_teach_and_shared_ones_do_not():
+    held = drawn(Errors(campaign=0.2, shared=0.2), 7)[0]
+    whole, half = fit_intervals(held, ACTIONS), fit_intervals(held, ACTIONS, taught=0.5)
+    assert half.shared == whole.shared
+    assert np.allclose(np.square(half.own)[:, LONG], 0.5 * np.square(whole.own)[:, LONG], rtol=0.1)
+    assert np.all(np.array(half.tau) < np.array(whole.tau))
+    assert np.all(np.array(half.tau) > half.shared)
