@@ -6,7 +6,7 @@ to the rate, which is never negative; under `identity` what it adds to the proba
 changes is learned by itself, and not as a small difference between two large predictions.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, Literal
@@ -38,26 +38,26 @@ class Appeal(Artefact):
     weights: tuple[tuple[float, ...], ...]
     pull: tuple[float, ...]
 
-    def of_design(self, design: Matrix, category: Matrix) -> Floats:
+    def kind(self, category: Matrix) -> Ints:
+        """(n,) the place of each category (n,) among those of the appeal, -1 of another or none."""
+        found = category[:, None] == np.array(self.categories, dtype=np.float32)
+        return np.where(found.any(axis=1), found.argmax(axis=1), -1)
+
+    def score(self, design: Matrix, category: Matrix) -> Floats:
         """(n,) the scores of terms (n, T) of the effects for campaigns of these categories (n,)."""
-        return self.chosen(design[:, self.terms] @ self.matrix, category)
+        kind = self.kind(category)
+        scores = design[:, self.terms] @ self._weights
+        return np.asarray(np.where(kind < 0, 0.0, np.take_along_axis(scores, kind[:, None], axis=1)[:, 0]))
 
-    def chosen(self, scores: Floats, category: Matrix) -> Floats:
-        """(n,) of the scores (n, G) those of the categories (n,)."""
-        return np.asarray(np.where(category[:, None] == self._categories, scores, 0.0).sum(axis=1))
-
-    def by_category(self, category: Matrix) -> Floats:
-        """(n, A) the weights of the categories (n,)."""
-        return np.asarray((category[:, None] == self._categories) @ self.matrix.T)
+    def added(self, terms: int) -> Floats:
+        """(G, T, C) what a campaign's category adds to the weights of all `terms` terms."""
+        found = np.zeros((len(self.categories), terms, len(self.pull)))
+        found[:, self.terms] = np.multiply.outer(self._weights.T, self.pull)
+        return found
 
     @cached_property
-    def matrix(self) -> Floats:
-        """(A, G) the weights."""
+    def _weights(self) -> Floats:
         return np.array(self.weights).reshape(len(self.terms), len(self.categories))
-
-    @cached_property
-    def _categories(self) -> Floats:
-        return np.array(self.categories, dtype=np.float64)
 
 
 class ContactEffects(Artefact):
@@ -96,47 +96,25 @@ class ContactEffects(Artefact):
         """
         if missing := sorted(self.columns - set(places)):
             raise ArtefactError(f"contact effects: read {', '.join(missing)}, which depend on the action; train again")
-        appeal = None if self.appeal is None else _BoundAppeal.of(self.appeal, self.terms, places)
-        return BoundEffects(self, Reader.of(self.terms, places), appeal)
-
-
-@dataclass(frozen=True, eq=False)
-class _BoundAppeal:
-    """An appeal over the columns of a matrix; its category lies at `place`."""
-
-    appeal: Appeal
-    reader: Reader
-    place: int
-
-    @classmethod
-    def of(cls, appeal: Appeal, terms: Sequence[Term], places: Mapping[str, int]) -> "_BoundAppeal":
-        own = [terms[at] for at in appeal.terms]
-        return cls(appeal, Reader.of(own, places), places[appeal.column])
-
-    def added(self, matrix: Matrix) -> Floats:
-        """(n, C) what the campaign's category adds to the sums of the terms."""
-        appeal = self.appeal
-        scores = self.reader.sums(matrix, np.zeros(len(appeal.categories)), appeal.matrix)
-        return np.multiply.outer(appeal.chosen(scores, matrix[:, self.place]), appeal.pull)
-
-    def parts(self, matrix: Matrix, pull: Floats) -> Floats:
-        """(n, A) what each of its terms adds to a channel of this pull (n,)."""
-        return self.reader.design(matrix) * self.appeal.by_category(matrix[:, self.place]) * pull[:, None]
+        place = None if self.appeal is None else places[self.appeal.column]
+        return BoundEffects(self, Reader.of(self.terms, places), place)
 
 
 @dataclass(frozen=True, eq=False)
 class BoundEffects:
-    """Effects over the columns of a matrix; C outbound channels."""
+    """Effects over the columns of a matrix; C outbound channels. place: of the campaign's category, where it tells."""
 
     effects: ContactEffects
     reader: Reader
-    appeal: _BoundAppeal | None
+    place: int | None
 
     def excess(self, matrix: Matrix) -> Floats:
         """(n, 1 + C) what each action adds, 0 for no contact: responses to the rate (log), or to the probability."""
-        found = np.zeros((len(matrix), 1 + len(self._intercept)))
-        sums = self.reader.sums(matrix, self._intercept, self._weights)
-        found[:, 1:] = self._effect(sums if self.appeal is None else sums + self.appeal.added(matrix))
+        found, about = np.zeros((len(matrix), 1 + len(self._intercept))), self._about(matrix)
+        alike = len(about) > 0 and (about == about[0]).all()
+        for each in about[:1] if alike else np.unique(about):
+            rows = slice(None) if alike else np.flatnonzero(about == each)
+            found[rows, 1:] = self._effect(self.reader.sums(matrix[rows], self._intercept, self._weights[each]))
         return found
 
     def probability(self, log_base: Floats, excess: Floats) -> Floats:
@@ -154,13 +132,8 @@ class BoundEffects:
 
     def parts(self, matrix: Matrix, action: Ints) -> Floats:
         """(n, T) what each term adds, of the row's action: to the log of the excess, or to the excess; 0 for none."""
-        chosen = np.where((action > 0)[:, None], self._weights.T[np.maximum(action, 1) - 1], 0.0)
-        found = np.asarray(self.reader.design(matrix) * chosen, dtype=np.float64)
-        if self.appeal is not None:
-            appeal = self.appeal.appeal
-            pull = np.where(action > 0, np.array(appeal.pull)[np.maximum(action, 1) - 1], 0.0)
-            found[:, appeal.terms] += self.appeal.parts(matrix, pull)
-        return found
+        chosen = self._weights[self._about(matrix), :, np.maximum(action, 1) - 1]
+        return np.asarray(self.reader.design(matrix) * np.where((action > 0)[:, None], chosen, 0.0), dtype=np.float64)
 
     def plain(self, action: Ints) -> Floats:
         """(n,) the excess of each action where every term is 0."""
@@ -173,9 +146,21 @@ class BoundEffects:
     def _intercept(self) -> Floats:
         return np.array(self.effects.intercept)
 
+    def _about(self, matrix: Matrix) -> Ints:
+        """(n,) whose weights are each row's: 0 where the category tells nothing."""
+        appeal = self.effects.appeal
+        if appeal is None or self.place is None:
+            return np.zeros(len(matrix), np.int64)
+        return 1 + appeal.kind(matrix[:, self.place])
+
     @cached_property
     def _weights(self) -> Floats:
-        return np.array(self.effects.weights).reshape(len(self.effects.terms), len(self.effects.intercept))
+        """(1 + G, T, C) of campaigns about nothing that tells, and of each category that does."""
+        effects = self.effects
+        plain = np.array(effects.weights).reshape(1, len(effects.terms), len(effects.intercept))
+        return (
+            plain if effects.appeal is None else np.concatenate([plain, plain + effects.appeal.added(plain.shape[1])])
+        )
 
 
 def response_probability(log_base: Floats, excess: Floats) -> Floats:

@@ -68,7 +68,7 @@ class Told:
         if self.appeal is not None:
             at = list(views.names).index(self.appeal.column)
             category = views.columns([at]).matrix[:, 0]
-            parts.append(self.appeal.of_design(design, category)[:, None].astype(np.float32))
+            parts.append(self.appeal.score(design, category)[:, None].astype(np.float32))
         return np.hstack(parts) if len(parts) > 1 else design
 
     def folded(self, found: Effects) -> tuple[Effects, Appeal | None]:

@@ -157,7 +157,7 @@ def test_a_category_adds_its_own_weights_by_the_channels_pull():
         own = whole[:, 4] == region
         score = design[own][:, APPEAL.terms] @ np.array(APPEAL.weights)[:, column]
         assert np.allclose(moved[own], np.multiply.outer(score, APPEAL.pull), atol=1e-6)
-        assert np.allclose(APPEAL.of_design(design[own], whole[own, 4]), score)
+        assert np.allclose(APPEAL.score(design[own], whole[own, 4]), score)
     unknown = ~np.isin(whole[:, 4], APPEAL.categories)
     assert unknown.sum() > 50
     assert np.array_equal(plain[unknown], with_appeal[unknown])
