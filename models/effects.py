@@ -158,9 +158,9 @@ class BoundEffects:
         """(1 + G, T, C) of campaigns about nothing that tells, and of each category that does."""
         effects = self.effects
         plain = np.array(effects.weights).reshape(1, len(effects.terms), len(effects.intercept))
-        return (
-            plain if effects.appeal is None else np.concatenate([plain, plain + effects.appeal.added(plain.shape[1])])
-        )
+        if effects.appeal is None:
+            return plain
+        return np.concatenate([plain, plain + effects.appeal.added(len(effects.terms))])
 
 
 def response_probability(log_base: Floats, excess: Floats) -> Floats:

@@ -74,6 +74,11 @@ def places_of(names: Sequence[str]) -> dict[str, int]:
     return {name: place for place, name in enumerate(names)}
 
 
+def column_of(table: Rows, name: str) -> Matrix:
+    """(n,) the column of this name."""
+    return table.columns([list(table.names).index(name)]).matrix[:, 0]
+
+
 def mapped(table: Rows, function: Callable[[Matrix], npt.NDArray[_Cell]]) -> npt.NDArray[_Cell]:
     """A function of rows over all rows: (n, …) of what it gives for each block, one after another."""
     parts = [function(block) for block in table.blocks()]

@@ -30,7 +30,7 @@ from models.random_effects import Contacts, Effects, Layout, fit_random_effects
 from models.tables import Rows, mapped, places_of
 from models.trees import Trees
 from training.study import Part, Study
-from training.told import Told
+from training.told import NOTHING, Told
 
 _LEAST_WITHHELD = 1_000
 _PRIOR_RESPONSES = 100.0
@@ -130,7 +130,7 @@ def first_rates(action: Ints, probability: Floats) -> Rates:
 
 
 def fit_effects(
-    terms: tuple[Term, ...], outbound: Sequence[str], followed: Followed, told: Told | None = None
+    terms: tuple[Term, ...], outbound: Sequence[str], followed: Followed, told: Told = NOTHING
 ) -> ContactEffects:
     """The effects of contacts beside the rates without them.
 
@@ -140,7 +140,6 @@ def fit_effects(
         followed: what tells them.
         told: what answers say, by these terms.
     """
-    told = Told() if told is None else told
     found, appeal = told.folded(_fitted(terms, outbound, followed, told))
     weights = tuple(tuple(row) for row in found.weights.tolist())
     return ContactEffects(terms=terms, intercept=tuple(found.intercept.tolist()), weights=weights, appeal=appeal)
@@ -157,7 +156,7 @@ def telling_cells(
         outbound: the channels, in the order of the actions from 1 on.
         followed: what tells them.
     """
-    found = _fitted(terms + cells, outbound, followed, Told())
+    found = _fitted(terms + cells, outbound, followed, NOTHING)
     sizes = found.size[layout_of(terms + cells, outbound).group[len(terms) :]]
     return tuple(cell for cell, size in zip(cells, sizes, strict=True) if size > _TELLING)
 

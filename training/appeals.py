@@ -21,6 +21,7 @@ from models.bundle import Bundle
 from models.effect_terms import Term
 from models.effects import Appeal, ContactEffects
 from models.random_effects import Contacts, fit_random_effects
+from models.tables import column_of
 from training.additive import Followed, design_of, layout_of
 from training.effect_views import of_tastes
 from training.tastes import LEAST_ANSWERS, LEAST_SPREAD, answered_often
@@ -67,7 +68,7 @@ def fit_appeal(terms: tuple[Term, ...], outbound: Sequence[str], answers: Follow
         return None
     channels = 1 + np.flatnonzero(answered_often(answers, outbound))
     kept = answers.rows(np.flatnonzero(np.isin(answers.seen.action, channels)))
-    category = kept.views.columns([list(kept.views.names).index(CAMPAIGN_CATEGORY)]).matrix[:, 0]
+    category = column_of(kept.views, CAMPAIGN_CATEGORY)
     answered = (kept.seen.response.astype(np.float64) > 0) & np.isfinite(category)
     codes, counts = np.unique(category[answered], return_counts=True)
     codes = codes[counts >= LEAST_ANSWERS]

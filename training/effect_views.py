@@ -18,7 +18,7 @@ from features.event_sets import OWN_CATEGORY
 from features.matrix import CAMPAIGN_CATEGORY
 from models.artefact import Floats, Ints, Matrix
 from models.effect_terms import Reader, Term, columns_of, raw, standardised
-from models.tables import Rows, mapped, places_of
+from models.tables import Rows, column_of, mapped, places_of
 from training.study import Study
 
 _PEOPLE, _CELLS, _STEPS = "people: ", "cells: ", "steps"
@@ -147,7 +147,7 @@ def _people(study: Study, contacts: Rows) -> list[_People]:
     for column in study.source.demographic:
         if column.name not in contacts.names:
             continue
-        values = contacts.columns([contacts.names.index(column.name)]).matrix[:, 0].astype(np.float64)
+        values = column_of(contacts, column.name).astype(np.float64)
         known = values[np.isfinite(values)]
         if len(known) == 0:
             continue
@@ -176,7 +176,7 @@ def _levels(people: Sequence[_People]) -> Iterator[Term]:
 def _categories(contacts: Rows) -> Iterator[Term]:
     if CAMPAIGN_CATEGORY not in contacts.names:
         return
-    values = contacts.columns([contacts.names.index(CAMPAIGN_CATEGORY)]).matrix[:, 0].astype(np.float64)
+    values = column_of(contacts, CAMPAIGN_CATEGORY).astype(np.float64)
     for stretch in _codes(values[np.isfinite(values)]):
         yield Term(kind="level", columns=(CAMPAIGN_CATEGORY,), group="campaign", bounds=(stretch,))
 

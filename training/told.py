@@ -13,7 +13,7 @@ from models.artefact import Floats, Matrix
 from models.effect_terms import Term
 from models.effects import Appeal
 from models.random_effects import Effects
-from models.tables import Rows
+from models.tables import Rows, column_of
 
 _APPEAL: Final = Term(kind="value", columns=(), group="appeal")
 
@@ -66,8 +66,7 @@ class Told:
         if self.taste is not None:
             parts.append(self.taste.scores(design))
         if self.appeal is not None:
-            at = list(views.names).index(self.appeal.column)
-            category = views.columns([at]).matrix[:, 0]
+            category = column_of(views, self.appeal.column)
             parts.append(self.appeal.score(design, category)[:, None].astype(np.float32))
         return np.hstack(parts) if len(parts) > 1 else design
 
@@ -78,3 +77,7 @@ class Told:
             appeal = appeal.model_copy(update={"pull": tuple(found.weights[-1].tolist())})
             found = replace(found, weights=found.weights[:-1])
         return (found if self.taste is None else self.taste.folded(found)), appeal
+
+
+NOTHING: Final = Told()
+"""Where no answers are asked."""
