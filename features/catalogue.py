@@ -165,7 +165,7 @@ def _money(params: Params, s: Subjects) -> Iterator[g.Feature]:
     yield from (g.Sum(s.purchases, days) for days in params.features.windows_days)
     yield from (g.Sum(s.purchases.on(channel), year) for channel in s.selling)
     yield from (g.Mean(s.purchases, days) for days in (season, year))
-    yield g.LastValue(s.purchases)
+    yield from (g.LastValue(s.purchases), g.TypicalValue(s.purchases), g.Total(s.purchases))
     yield g.Sum(s.returns, year)
 
 

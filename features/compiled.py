@@ -4,6 +4,9 @@ import zlib
 from collections.abc import Callable
 from typing import Any, Protocol
 
+import numba
+import numpy.typing as npt
+
 
 class Compiled(Protocol):
     """The compiled sweep: takes read-only inputs only, so that there is one signature; releases the GIL."""
@@ -17,6 +20,12 @@ class Compiled(Protocol):
     @property
     def signatures(self) -> list[Any]:
         """What it is compiled for so far."""
+
+
+@numba.njit(inline="always")
+def part(words: npt.NDArray[Any], array: npt.NDArray[Any], section: int) -> npt.NDArray[Any]:
+    """A section of a program's words or reals, whose bounds the words begin with."""
+    return array[words[2 * section] : words[2 * section + 1]]
 
 
 def fingerprint_of(*functions: Callable[..., Any]) -> int:

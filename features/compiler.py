@@ -260,6 +260,16 @@ def _(feature: g.LastValue, plan: Plan, column: int) -> None:
 
 
 @show.register
+def _(feature: g.TypicalValue, plan: Plan, column: int) -> None:
+    plan.show(k.EMIT_TYPICAL, column, plan.tables.amounts(feature.events))
+
+
+@show.register
+def _(feature: g.Total, plan: Plan, column: int) -> None:
+    plan.show(k.EMIT_WIDE, column, plan.tables.amounts(feature.events) + k.AMOUNTS, plan.tables.factor(1.0))
+
+
+@show.register
 def _(feature: g.Pressure, plan: Plan, column: int) -> None:
     per_us = log(2) / (feature.half_life_days * US_PER_DAY)
     plan.show(k.EMIT_DECAY, column, plan.tables.decayed(feature.events, per_us), plan.tables.factor(per_us))

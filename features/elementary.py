@@ -20,6 +20,8 @@ POWERS: Final = 1_080
 """Powers of two below the last of which nothing is left of a float64."""
 PER_STEP: Final = math.log(2) / STEPS
 MOST: Final = (POWERS - 1) * math.log(2)
+LOG_SCALE: Final = float(1 << 20)
+"""Logarithms of amounts are kept in this fixed point."""
 DIAGONAL: Final = math.tan(math.pi / 8)
 
 
@@ -55,6 +57,15 @@ def decay(age: float, table: npt.NDArray[np.float64]) -> float:
     """
     steps, series = reduced(age)
     return looked_up(steps, series, table)
+
+
+@numba.njit(inline="always")
+def log_amount(cents: int) -> int:
+    """log(1 + EUR) in units of 1 / LOG_SCALE, 0 of nothing and below, so that it can be subtracted exactly.
+
+    What one processor's logarithm differs by from another's, the last bit, is lost in the rounding.
+    """
+    return np.int64(math.log1p(max(cents, 0) * 0.01) * LOG_SCALE + 0.5)  # type: ignore[return-value]  # numba: one int64
 
 
 @numba.njit(inline="always")
@@ -110,4 +121,4 @@ def month(day: int) -> int:
     return np.int64(since_march) + (3 if since_march < U(10) else -9)  # type: ignore[return-value]  # numba: one int64
 
 
-FINGERPRINT: Final = fingerprint_of(reduced, looked_up, decay, later_bits, ones, direction, month)
+FINGERPRINT: Final = fingerprint_of(reduced, looked_up, decay, log_amount, later_bits, ones, direction, month)

@@ -187,6 +187,29 @@ class LastValue(Feature):
 
 
 @dataclass(frozen=True)
+class TypicalValue(Feature):
+    """Value of an event that one large one hardly moves: exp(mean of log(1 + EUR)) - 1 over the lookback; NaN without.
+
+    An event without a value counts as 0 EUR, and so does one below that.
+    """
+
+    unit = "EUR"
+    label = "{events.name}_typical_value"
+    text = "typical value of {events.words}, a mean of its logarithm over the lookback."
+    events: EventSet
+
+
+@dataclass(frozen=True)
+class Total(Feature):
+    """How many events lie in the lookback."""
+
+    unit = "events"
+    label = "{events.name}_total"
+    text = "number of {events.words} in the lookback."
+    events: EventSet
+
+
+@dataclass(frozen=True)
 class Pressure(Feature):
     """Events weighed by age, sum of 2^(-age / half_life); 0 if none lies in the lookback.
 

@@ -8,21 +8,15 @@ bit. Nothing depends on the order of events tied in time.
 """
 
 import math
-from typing import Any
 
 import numba
 import numpy as np
 import numpy.typing as npt
 
 from features import layout as k
-from features.compiled import Compiled
-from features.elementary import U, decay, direction, later_bits, looked_up, month, ones, reduced
+from features.compiled import Compiled, part
+from features.elementary import LOG_SCALE, U, decay, direction, later_bits, log_amount, looked_up, month, ones, reduced
 from features.fours import add_amount, add_to_four_sets, add_to_set, copy_four, note_entered, show_four
-
-
-@numba.njit(inline="always")
-def _part(words: npt.NDArray[Any], array: npt.NDArray[Any], section: int) -> npt.NDArray[Any]:
-    return array[words[2 * section] : words[2 * section + 1]]
 
 
 def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than the loop itself
@@ -39,27 +33,28 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
     category: npt.NDArray[np.int16],
     out: npt.NDArray[np.float32],
 ) -> tuple[int, int]:
-    sizes = _part(words, words, k.SIZES)
+    sizes = part(words, words, k.SIZES)
     if sizes[k.LAYOUT] != k.FINGERPRINT:
         return k.STALE, 0
-    keys, places = _part(words, words, k.KEYS), _part(words, words, k.PLACES_OF_CODES)
-    instructions, follows = _part(words, words, k.INSTRUCTIONS), _part(words, words, k.FOLLOWS)
-    gap_masks, quarters = _part(words, words, k.GAP_MASKS), _part(words, words, k.QUARTERS)
-    lists, n_codes = _part(words, words, k.LISTS), sizes[k.N_CODES]
-    emit_count, emit_cell = _part(words, words, k.EMIT_COUNT), _part(words, words, k.EMIT_CELL)
-    emit_four, emit_quotients = _part(words, words, k.EMIT_FOUR), _part(words, words, k.EMIT_QUOTIENTS)
-    emit_quotient, emit_prior = _part(words, words, k.EMIT_QUOTIENT), _part(words, words, k.EMIT_PRIOR)
-    emit_age, emit_ratio = _part(words, words, k.EMIT_AGE), _part(words, words, k.EMIT_RATIO)
-    emit_wide, emit_mean = _part(words, words, k.EMIT_WIDE), _part(words, words, k.EMIT_MEAN)
-    emit_part, emit_decay = _part(words, words, k.EMIT_PART), _part(words, words, k.EMIT_DECAY)
-    emit_entropy, emit_latest = _part(words, words, k.EMIT_ENTROPY), _part(words, words, k.EMIT_LATEST)
-    emit_top, emit_hour = _part(words, words, k.EMIT_TOP), _part(words, words, k.EMIT_HOUR)
-    emit_gap, emit_days = _part(words, words, k.EMIT_GAP), _part(words, words, k.EMIT_DAYS)
-    emit_value, emit_streak = _part(words, words, k.EMIT_VALUE), _part(words, words, k.EMIT_STREAK)
-    emit_other, emit_length = _part(words, words, k.EMIT_OTHER), _part(words, words, k.EMIT_LENGTH)
-    emit_moment, spans = _part(words, words, k.EMIT_MOMENT), _part(words, reals, k.SPANS)
-    template, factors = _part(words, reals, k.TEMPLATE), _part(words, reals, k.FACTORS)
-    logs, decays, ratios = _part(words, reals, k.LOGS), _part(words, reals, k.DECAYS), _part(words, reals, k.RATIOS)
+    keys, places = part(words, words, k.KEYS), part(words, words, k.PLACES_OF_CODES)
+    instructions, follows = part(words, words, k.INSTRUCTIONS), part(words, words, k.FOLLOWS)
+    gap_masks, quarters = part(words, words, k.GAP_MASKS), part(words, words, k.QUARTERS)
+    lists, n_codes = part(words, words, k.LISTS), sizes[k.N_CODES]
+    emit_count, emit_cell = part(words, words, k.EMIT_COUNT), part(words, words, k.EMIT_CELL)
+    emit_four, emit_quotients = part(words, words, k.EMIT_FOUR), part(words, words, k.EMIT_QUOTIENTS)
+    emit_quotient, emit_prior = part(words, words, k.EMIT_QUOTIENT), part(words, words, k.EMIT_PRIOR)
+    emit_age, emit_ratio = part(words, words, k.EMIT_AGE), part(words, words, k.EMIT_RATIO)
+    emit_wide, emit_mean = part(words, words, k.EMIT_WIDE), part(words, words, k.EMIT_MEAN)
+    emit_part, emit_decay = part(words, words, k.EMIT_PART), part(words, words, k.EMIT_DECAY)
+    emit_entropy, emit_latest = part(words, words, k.EMIT_ENTROPY), part(words, words, k.EMIT_LATEST)
+    emit_top, emit_hour = part(words, words, k.EMIT_TOP), part(words, words, k.EMIT_HOUR)
+    emit_gap, emit_days = part(words, words, k.EMIT_GAP), part(words, words, k.EMIT_DAYS)
+    emit_value, emit_streak = part(words, words, k.EMIT_VALUE), part(words, words, k.EMIT_STREAK)
+    emit_other, emit_length = part(words, words, k.EMIT_OTHER), part(words, words, k.EMIT_LENGTH)
+    emit_moment, emit_typical = part(words, words, k.EMIT_MOMENT), part(words, words, k.EMIT_TYPICAL)
+    template, factors = part(words, reals, k.TEMPLATE), part(words, reals, k.FACTORS)
+    logs, decays, ratios = part(words, reals, k.LOGS), part(words, reals, k.DECAYS), part(words, reals, k.RATIOS)
+    spans = part(words, reals, k.SPANS)
 
     # Four cells can be read from each, and four quotients.
     counts = np.zeros(sizes[k.N_COUNTS] + 3, np.int32)
@@ -87,8 +82,7 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
         head = start
         counts[:] = 0
         wide[:] = 0
-        for i in range(real.size):
-            real[i] = template[i]
+        real[:] = template
         tails[:] = start
         if end - start > flags.size:
             flags = np.zeros(2 * (end - start), np.uint64)
@@ -128,6 +122,9 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
                         elif operation == k.ADD_STREAK:
                             if not (np.float64(time_us[tail]) <= real[operand]):
                                 wide[cell] -= 1
+                        elif operation == k.ADD_LOG:
+                            wide[cell + U(k.LOG_AMOUNTS)] -= log_amount(cents[tail])
+                            wide[cell + U(k.AMOUNTS)] -= 1
                         elif operation == k.ADD_RHYTHM:
                             t = time_us[tail]
                             quarter = U(t % k.DAY_US // k.QUARTER_US) * U(2)
@@ -189,6 +186,9 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
                         flags[head - start] = fired
                     elif operation == k.ADD_CENTS:
                         add_amount(wide, cell, cents[head], inside)
+                    elif operation == k.ADD_LOG:
+                        wide[cell + U(k.LOG_AMOUNTS)] += log_amount(cents[head]) * np.int64(kept)
+                        wide[cell + U(k.AMOUNTS)] += np.int64(kept)
                     elif operation == k.MARK_DAY:
                         wide[cell] = np.int64(later_bits(U(wide[cell]), U(day - wide[cell + U(1)])) | U(1))
                         wide[cell + U(1)] = day
@@ -288,14 +288,13 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
                 value = (now - last) * (1.0 / k.DAY_US) if last >= horizon else np.nan
                 flat[base + U(emit_moment[j])] = np.float32(value)
             for j in range(U(0), U(emit_wide.size), U(3)):
-                value = np.float64(wide[U(emit_wide[j + U(1)])]) * factors[U(emit_wide[j + U(2)])]
+                value = wide[U(emit_wide[j + U(1)])] * factors[U(emit_wide[j + U(2)])]
                 flat[base + U(emit_wide[j])] = np.float32(value)
             for j in range(U(0), U(emit_mean.size), U(4)):
                 value = np.float64(wide[U(emit_mean[j + U(1)])]) * factors[U(emit_mean[j + U(3)])]
                 flat[base + U(emit_mean[j])] = np.float32(value / counts[U(emit_mean[j + U(2)])])
             for j in range(U(0), U(emit_part.size), U(3)):
-                whole = np.float64(wide[U(emit_part[j + U(2)])])
-                flat[base + U(emit_part[j])] = np.float32(np.float64(wide[U(emit_part[j + U(1)])]) / whole)
+                flat[base + U(emit_part[j])] = np.float32(wide[U(emit_part[j + U(1)])] / wide[U(emit_part[j + U(2)])])
             for j in range(n_decays):
                 cell = U(emit_decay[U(3) * j + U(1)])
                 last = real[cell + U(1)]
@@ -373,6 +372,10 @@ def _sweep(  # noqa: C901 - one body: helpers that take arrays cost more than th
                 value = np.float64(wide[U(emit_value[j + U(1)])]) * factors[U(emit_value[j + U(3)])]
                 known = real[U(emit_value[j + U(2)])] >= horizon
                 flat[base + U(emit_value[j])] = np.float32(value if known else np.nan)
+            for j in range(U(0), U(emit_typical.size), U(2)):
+                cell = U(emit_typical[j + U(1)])
+                value = 1.0 / decay(wide[cell + U(k.LOG_AMOUNTS)] / wide[cell + U(k.AMOUNTS)] / LOG_SCALE, decays) - 1.0
+                flat[base + U(emit_typical[j])] = np.float32(value if wide[cell + U(k.AMOUNTS)] > 0 else np.nan)
             for j in range(U(0), U(emit_streak.size), U(3)):
                 cell = U(emit_streak[j + U(1)])
                 going = not (np.float64(wide[cell + U(1)]) <= real[U(emit_streak[j + U(2)])])

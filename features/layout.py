@@ -8,6 +8,7 @@ import zlib
 from typing import Final
 
 from features import elementary, fours
+from features.compiled import fingerprint_of, part
 
 # Sections of `words`, then of `reals`; section s is [words[2 s], words[2 s + 1]).
 SIZES, KEYS, INSTRUCTIONS, FOLLOWS, GAP_MASKS, QUARTERS = range(6)
@@ -17,9 +18,9 @@ action or category the cells that they show then."""
 EMIT_COUNT, EMIT_AGE, EMIT_RATIO, EMIT_WIDE, EMIT_MEAN, EMIT_PART, EMIT_DECAY, EMIT_ENTROPY = range(13, 21)
 EMIT_LATEST, EMIT_TOP, EMIT_HOUR, EMIT_GAP, EMIT_DAYS, EMIT_VALUE, EMIT_STREAK, EMIT_OTHER = range(21, 29)
 EMIT_CELL, EMIT_LENGTH, EMIT_PRIOR, EMIT_MOMENT, EMIT_FOUR, EMIT_QUOTIENTS, EMIT_QUOTIENT = range(29, 36)
-PLACES_OF_CODES: Final = 36
-SPANS, TEMPLATE, FACTORS, LOGS, DECAYS, RATIOS = range(37, 43)
-SECTIONS: Final = 43
+EMIT_TYPICAL, PLACES_OF_CODES = 36, 37
+SPANS, TEMPLATE, FACTORS, LOGS, DECAYS, RATIOS = range(38, 44)
+SECTIONS: Final = 44
 NO_COLUMN: Final = 0xFFFF_FFFF
 SHORTEST_RUN: Final = 8
 """Neighbouring counters or times shorter than this are shown one by one."""
@@ -64,7 +65,8 @@ FOLLOW_WORDS: Final = 4
     MARK_DAY,
     KEEP_VALUE,
     KEEP_LAST,
-) = range(10)
+    ADD_LOG,
+) = range(11)
 
 # Cells of the state that every program has: where padding goes, and what a relative set shows without action.
 # Each lane has a dummy of its own, lest an addition wait for that of the lane before.
@@ -82,6 +84,9 @@ FIRST_FREE_WIDE: Final = 10
 RHYTHM_CELLS, DECAY_CELLS, STREAK_CELLS, DAY_CELLS = 8, 2, 2, 2
 EVENTS, EAST, NORTH, WEEKENDS, GAPS, SQUARED_GAPS, LAST_MINUTE, FIRST_TIME = range(8)
 """Cells of a rhythm: gaps are in minutes."""
+AMOUNT_CELLS: Final = 2
+LOG_AMOUNTS, AMOUNTS = range(2)
+"""Cells of amounts: their logarithms together, as `elementary.log_amount` has them, and how many there are."""
 
 CALENDAR_HOUR, CALENDAR_WEEKDAY, CALENDAR_MONTH, TENURE = range(4)
 GAP_IS_MEAN, GAP_IS_SPREAD, GAP_IS_FIRST = range(3)
@@ -103,7 +108,7 @@ OK, UNKNOWN_CUSTOMER, UNSORTED_ROWS, UNKNOWN_ACTION, UNKNOWN_CATEGORY, UNKNOWN_C
 STALE: Final = -1
 """The compiled kernel has another layout than the program."""
 
-COMPILED_IN: Final = (elementary.FINGERPRINT, fours.FINGERPRINT)
+COMPILED_IN: Final = (elementary.FINGERPRINT, fours.FINGERPRINT, fingerprint_of(part))
 """Of the functions that are compiled into the kernel."""
 
 FINGERPRINT: Final = zlib.crc32(

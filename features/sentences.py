@@ -210,6 +210,14 @@ def _say_last_value(f: Any, value: float) -> str:
     return f"no {f.events.words} known" if np.isnan(value) else f"latest {_one(f.events)} worth {_number(value)} EUR"
 
 
+def _say_typical_value(f: Any, value: float) -> str:
+    return f"no {f.events.words} known" if np.isnan(value) else f"{f.events.words} of typically {_number(value)} EUR"
+
+
+def _say_total(f: Any, value: float) -> str:
+    return f"{_counted(value, f.events)} in all that is known"
+
+
 def _say_pressure(f: Any, value: float) -> str:
     return f"{f.events.words} of late: {value:.2g}, each halved in weight every {f.half_life_days:g} days"
 
@@ -283,6 +291,8 @@ _SAYS: Final[dict[type[g.Feature], Says]] = {
     g.Sum: _say_sum,
     g.Mean: _say_mean,
     g.LastValue: _say_last_value,
+    g.TypicalValue: _say_typical_value,
+    g.Total: _say_total,
     g.Pressure: _say_pressure,
     g.Streak: _say_streak,
     g.Followed: _say_followed,

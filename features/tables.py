@@ -148,6 +148,14 @@ class Tables:
 
         return self.shared("last cents", "wide", 1, k.ZERO_WIDE, (events,), build)
 
+    def amounts(self, events: EventSet) -> int:
+        """Logarithms of amounts over the lookback, and how many, as `layout` orders the cells."""
+
+        def build(sets: tuple[EventSet, ...]) -> int:
+            return self._instruct(k.ADD_LOG, sets[0], self._cells("wide", k.AMOUNT_CELLS), undone=self._lapse)
+
+        return self.shared("amounts", "wide", k.AMOUNT_CELLS, k.ZERO_WIDE, (events,), build)
+
     def rhythm(self, events: EventSet) -> int:
         """Hours, weekends and gaps over the lookback, as `layout` orders the cells."""
 

@@ -31,7 +31,7 @@ from models.margin import Margin
 from models.response import ACTION, Learned, Response
 from models.trees import read_columns
 
-FORMAT: Final = 4
+FORMAT: Final = 5
 MANIFEST: Final = "bundle.json"
 RESPONSE, CONTACT, ENGAGEMENT, JUDGED = "response.txt", "contact.txt", "engagement.txt", "judged.txt"
 PROFILE: Final = "profile.json"

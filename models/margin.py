@@ -1,14 +1,16 @@
 """What a response is worth, EUR, per customer; one large basket never decides.
 
-Where the objective has a fixed worth, that. Otherwise each customer's mean past basket is shrunk towards the baskets of
+Where the objective has a fixed worth, that. Otherwise each customer's usual basket is shrunk towards the baskets of
 people like them, on the log scale (empirical Bayes, Robbins 1956; the linear form of Bühlmann 1967, whose prior mean is
-a regression: Hachemeister 1975). With n past purchases of mean b, and levels x of who the customer is,
+a regression: Hachemeister 1975). With n past purchases whose logs have the mean log b, and levels x of who the customer
+is,
 
-    margin = scale · exp((k · (prior + x · weights) + n · (log b + v / 2n)) / (k + n)),   b within [lowest, highest]
+    margin = scale · exp((k · (prior + x · weights) + n · log b) / (k + n)),   b within [lowest, highest]
 
-where v makes up for the log of a mean of few baskets lying below that of many (delta method: v is their squared
-coefficient of variation). Customers without purchases get the prior of people like them. `models.margin_fit` learns
-the numbers.
+If baskets are log-normal around each customer's own mean, and these means around those of people alike, this is the
+expected basket, where k is the variance of the logs of a customer's baskets by that of the means, and the prior lies
+above the mean of the logs by half of the latter. Customers without purchases get the prior of people like them.
+`models.margin_fit` learns the numbers.
 """
 
 from collections.abc import Mapping
@@ -27,19 +29,18 @@ class Margin(Artefact):
     """Expected margin given a response, EUR.
 
     prior: of a fixed margin the EUR; else the log of a basket where no term holds. scale: turns baskets into margin
-    within the horizon. strength: k, purchases that the prior counts for. variation: v. lowest, highest: EUR; what lies
-    beyond counts as they do. value_column, count_column: names, the value of a customer's purchases and their number;
-    none where the prior is all there is. terms, weights: levels of who customers are, what each adds to the prior.
+    within the horizon. strength: k, purchases that the prior counts for. lowest, highest: EUR; what lies beyond counts
+    as they do. typical_column, count_column: names, the typical value of a customer's purchases and their number; none
+    where the prior is all there is. terms, weights: levels of who customers are, what each adds to the prior.
     """
 
     kind: Literal["fixed", "shrunk"]
     prior: float
     scale: float = 1.0
     strength: float = 1.0
-    variation: float = 0.0
     lowest: float = 1.0
     highest: float = 1.0
-    value_column: str | None = None
+    typical_column: str | None = None
     count_column: str | None = None
     terms: tuple[Term, ...] = ()
     weights: tuple[float, ...] = ()
@@ -47,7 +48,7 @@ class Margin(Artefact):
     @property
     def columns(self) -> frozenset[str]:
         """Names of the columns that it reads."""
-        baskets = {name for name in (self.value_column, self.count_column) if name is not None}
+        baskets = {name for name in (self.typical_column, self.count_column) if name is not None}
         return columns_of(self.terms) | baskets
 
     def over(self, places: Mapping[str, int]) -> "BoundMargin":
@@ -79,16 +80,15 @@ class BoundMargin:
         prior = self.reader.sums(matrix, np.array([margin.prior]), self._weights)[:, 0]
         basket, count = self.baskets(matrix)
         log_basket = np.log(np.clip(basket, margin.lowest, margin.highest))
-        told = np.where(count > 0, count * log_basket + margin.variation / 2, 0.0)
-        return np.asarray(margin.scale * np.exp((margin.strength * prior + told) / (margin.strength + count)))
+        told = margin.strength * prior + count * log_basket
+        return np.asarray(margin.scale * np.exp(told / (margin.strength + count)))
 
     def baskets(self, matrix: Matrix) -> tuple[Floats, Floats]:
-        """(n,) each: mean past basket, EUR, and the number of purchases, both 0 where there is none."""
-        value, count = self.margin.value_column, self.margin.count_column
-        if value is None or count is None:
+        """(n,) each: the usual past basket, EUR, and the number of purchases, both 0 where there is none."""
+        typical, count = self.margin.typical_column, self.margin.count_column
+        if typical is None or count is None:
             return np.zeros(len(matrix)), np.zeros(len(matrix))
-        total, n = (_known(matrix[:, self.places[name]]) for name in (value, count))
-        return np.divide(total, n, out=np.zeros_like(total), where=n > 0), n
+        return _known(matrix[:, self.places[typical]]), _known(matrix[:, self.places[count]])
 
     @cached_property
     def _weights(self) -> Floats:

@@ -2,7 +2,7 @@
 
 With r = k / (k + n) the log of the expected margin is linear in all but k,
 
-    log margin = log scale + (1 − r) · log b + r · (prior + x · weights) + v / (2 (k + n)) where n > 0
+    log margin = log scale + (1 − r) · log b + r · (prior + x · weights)
 
 so that for a k of a grid a Gamma regression with log link is fitted (McCullagh and Nelder 1989, ch. 8), to which a
 basket counts by its ratio to the expected one. What levels of people add is normal around zero, its variance set by the
@@ -29,32 +29,33 @@ _ITERATIONS, _CLOSE = 25, 1e-4
 _FIRST_VARIANCE: Final = 0.05
 _SHRINK_COUNT, _SHRINK_SUM = 1.0, 0.02
 """The variance of what levels add is taken to be 0.02 as if one level more had said so."""
-_FREE: Final = 3
-"""Coefficients that are no weights: level, shift and variation; the last two are drawn to zero as if by one row."""
+_FREE: Final = 2
+"""Coefficients that are no weights: level and shift; the latter is drawn to zero as if by one row."""
 _LEAST_MEAN: Final = 1e-9
 
 
 def fit_margin(
-    table: Rows, margin_eur: Floats, value_column: str | None, count_column: str | None, terms: tuple[Term, ...] = ()
+    table: Rows, margin_eur: Floats, typical_column: str | None, count_column: str | None, terms: tuple[Term, ...] = ()
 ) -> Margin:
     """The margin model of training responders.
 
     Args:
         table: n rows of decisions that were answered by a response, a customer's rows side by side.
         margin_eur: (n,), the margin that followed within the horizon, EUR.
-        value_column: name of the column of the customer's past purchase value, EUR; None where there is none.
+        typical_column: name of the column of the typical value of a customer's past purchases, EUR; None where there is
+            none.
         count_column: name of the column of the number of those purchases.
         terms: levels of who the customer is, each held by enough customers.
     """
     margin = np.maximum(margin_eur, 0.0)
     if len(margin) == 0 or margin.mean() < _LEAST_MEAN:
         return fixed_margin(0.0)
-    if value_column is None or count_column is None:
-        value_column = count_column = None
+    if typical_column is None or count_column is None:
+        typical_column = count_column = None
     plain = Margin(
         kind="shrunk",
         prior=0.0,
-        value_column=value_column,
+        typical_column=typical_column,
         count_column=count_column,
         terms=terms,
         weights=(0.0,) * len(terms),
@@ -71,7 +72,6 @@ def _learned(known: "_Known") -> dict[str, float | tuple[float, ...]]:
     return {
         "prior": known.center + best.shift,
         "strength": best.strength,
-        "variation": best.variation,
         "lowest": known.bounds[0],
         "highest": known.bounds[1],
         "weights": tuple(best.weights.tolist()),
@@ -100,7 +100,7 @@ def _counted(margin: Floats) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class _Fit:
-    """Coefficients (3 + T,) at one strength, and their loss: level, shift of the prior, variation, weights.
+    """Coefficients (2 + T,) at one strength, and their loss: level, shift of the prior, weights.
 
     variance: of the weights, as the evidence has it.
     """
@@ -114,11 +114,6 @@ class _Fit:
     def shift(self) -> float:
         """What the prior lies above the center of known baskets, log."""
         return float(self.coefficients[1])
-
-    @property
-    def variation(self) -> float:
-        """Squared coefficient of variation of a customer's baskets."""
-        return float(self.coefficients[2])
 
     @property
     def weights(self) -> Floats:
@@ -164,8 +159,7 @@ class _Known:
         """Posterior mode at a strength, by Fisher scoring; all working weights of a Gamma with log link are one."""
         share = strength / (strength + self.count)
         offset = (1.0 - share) * self.log_basket
-        few = np.where(self.count > 0, 0.5 / (strength + self.count), 0.0)
-        design = np.column_stack([np.ones(len(share)), share, few, share[:, None] * self.levels])
+        design = np.column_stack([np.ones(len(share)), share, share[:, None] * self.levels])
         gram = design.T @ design
         found, variance = start.coefficients, start.variance
         ratio = self.target * np.exp(-offset - design @ found)

@@ -10,7 +10,7 @@ import numpy as np
 
 from contract.params import Params
 from features.catalogue import subjects
-from features.grammar import Count, Sum
+from features.grammar import Count, Total, TypicalValue
 from features.matrix import ACTION, CAMPAIGN_CATEGORY
 from features.selection import Selection, telling_columns
 from models.artefact import Ints
@@ -29,10 +29,12 @@ def events_read(params: Params) -> tuple[str, ...]:
 
 
 def purchases_read(params: Params) -> tuple[str, str]:
-    """Columns from which the margin is learned: value and number of purchases in the longest window."""
-    year = params.features.windows_days[-1]
+    """Columns from which the margin is learned: typical value and number of all purchases that are known.
+
+    Few buy often, and what somebody spends changes little in a year or two, so all that is known counts.
+    """
     purchases = subjects(params).purchases
-    return Sum(purchases, year).name, Count(purchases, year).name
+    return TypicalValue(purchases).name, Total(purchases).name
 
 
 def select_columns(study: Study, learn: Ints) -> Selection:

@@ -108,14 +108,14 @@ def _margin(study: Study, part: Part) -> Margin:
     if target.worth_eur is not None:
         return fixed_margin(target.worth_eur)
     names = study.source.names
-    value, count = (name if name in names else None for name in purchases_read(study.params))
-    read = {value, count, *(column.name for column in study.source.demographic)}
+    typical, count = (name if name in names else None for name in purchases_read(study.params))
+    read = {typical, count, *(column.name for column in study.source.demographic)}
     rows = sample_customers(np.flatnonzero(part.response > 0), part.table.customer, study.hashes, _MARGIN_ROWS)
     view = part.table.rows(rows).columns([i for i, name in enumerate(names) if name in read])
     table = Table(view.matrix, view.names, view.categorical, view.customer)
-    if value is None or count is None or _buyers(table, count) < study.params.training.min_customers_per_leaf:
-        value = count = None
-    return fit_margin(table, part.margin_eur[rows], value, count, people_terms(study, table))
+    if typical is None or count is None or _buyers(table, count) < study.params.training.min_customers_per_leaf:
+        typical = count = None
+    return fit_margin(table, part.margin_eur[rows], typical, count, people_terms(study, table))
 
 
 def _buyers(table: Table, count: str) -> int:

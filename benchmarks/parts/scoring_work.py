@@ -194,14 +194,14 @@ def _additive(work: Work, params: Params) -> Bundle:
     table = Table(taught.rows, names, features.categorical, taught.customer)
     told = cast(Study, SimpleNamespace(params=params, source=SimpleNamespace(demographic=features.demographic.columns)))
     terms, people = effect_terms(told, table), people_terms(told, table)
-    value, count = purchases_read(params)
+    typical, count = purchases_read(params)
     margin = Margin(
         kind="shrunk",
         prior=3.0,
         scale=0.3,
         strength=2.0,
         highest=400.0,
-        value_column=value,
+        typical_column=typical,
         count_column=count,
         terms=people,
         weights=(0.1,) * len(people),

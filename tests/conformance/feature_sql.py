@@ -180,6 +180,10 @@ class Reference:
                 return f"avg(cents) FILTER ({self.recent(feature.events, feature.window_days)}) / 100"
             case g.LastValue():
                 return f"(max(row(t, cents)) FILTER ({self.within(feature.events)}))[2] / 100"
+            case g.TypicalValue():
+                return f"exp(avg(ln(1 + greatest(cents, 0) / 100)) FILTER ({self.within(feature.events)})) - 1"
+            case g.Total():
+                return f"countif({self.within(feature.events)})"
         return None
 
     def rhythm(self, feature: g.Feature) -> str | None:

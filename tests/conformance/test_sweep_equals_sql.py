@@ -17,7 +17,7 @@ from tests.conformance.feature_sql import Reference
 from tests.conformance.hostile_histories import World, make_world
 
 PARAMS = load_params()
-EXACT = (g.Count, g.Streak, g.ActiveDays, g.LatestChannel, g.TopChannel)
+EXACT = (g.Count, g.Total, g.Streak, g.ActiveDays, g.LatestChannel, g.TopChannel)
 
 
 def compute(world: World, features: tuple[g.Feature, ...]) -> tuple[npt.NDArray[np.float32], dict[str, float]]:
@@ -92,6 +92,8 @@ STEPS = EventSet("steps", "own steps", ("visited", "purchased", "chatted"))
             g.GapSpread(STEPS.about("own_category")),
             g.First(STEPS.on("candidate")),
             g.LastValue(STEPS.about("own_category")),
+            g.TypicalValue(STEPS.on("candidate")),
+            g.Total(STEPS.about("own_category")),
             g.ActiveDays(STEPS.on("candidate"), 63),
             g.Sum(STEPS.about("own_category"), 90.0),
             g.Mean(STEPS.on("candidate"), 90.0),

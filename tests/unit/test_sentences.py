@@ -65,6 +65,10 @@ SMS = (ANSWERS.on("sms"), SENDS.on("sms"))
         (g.Sum(BUYS, 365), 1234.5, "purchases worth 1,234 EUR in the last 365 days"),
         (g.Mean(BUYS, 365), 20.5, "purchases of 20.5 EUR on average in the last 365 days"),
         (g.LastValue(BUYS), 9, "latest purchase worth 9 EUR"),
+        (g.TypicalValue(BUYS), 48, "purchases of typically 48 EUR"),
+        (g.TypicalValue(BUYS), NAN, "no purchases known"),
+        (g.Total(BUYS), 3, "3 purchases in all that is known"),
+        (g.Total(BUYS), 0, "no purchases in all that is known"),
         (g.Pressure(SENDS, 7), 2.44, "messages sent of late: 2.4, each halved in weight every 7 days"),
         (g.Streak(SENDS, ANSWERS), 4, "4 messages sent since the last answer"),
         (
@@ -137,7 +141,7 @@ def test_the_row_itself_is_said():
     assert speaker.say(1, np.array([2, NAN], np.float32)) == "a campaign about something unknown"
 
 
-NEVER_MISSING = (g.Count, g.Trend, g.Sum, g.Pressure, g.Streak, g.ActiveDays, g.Calendar)
+NEVER_MISSING = (g.Count, g.Total, g.Trend, g.Sum, g.Pressure, g.Streak, g.ActiveDays, g.Calendar)
 
 
 def test_all_default_features_speak_without_leaving_anything_relative():
