@@ -4,7 +4,7 @@ Everything follows from the parameters and from which columns there are; the row
 scales, and say which levels of people enough customers share. Looks at no response.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
 from typing import Final
@@ -24,10 +24,14 @@ from training.study import Study
 _PEOPLE, _CELLS, _STEPS = "people: ", "cells: ", "steps"
 _STRENGTH: Final = {_STEPS: 6.0, "answers": 6.0, "purchases": 10.0, "category": 4.0}
 """Trials by which a customer's rate of a view is drawn to everybody's."""
-_BANDS: Final = 5
+_BANDS, _THRESHOLDS = 5, 20
+"""Parts of equal count of the values of a number: what is read in bands, and where thresholds lie between."""
 _LEVEL_SHARE: Final = 0.002
 """A level or cell that fewer of the rows hold is left to the other terms."""
 _MOST_LEVELS: Final = 40
+
+
+_Stretches = tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class _People:
     """A column that tells people apart and the stretches [lower, upper) in which it is read."""
 
     column: str
-    stretches: tuple[tuple[float, float], ...]
+    stretches: _Stretches
 
 
 def effect_terms(study: Study, contacts: Rows) -> tuple[Term, ...]:
@@ -47,7 +51,7 @@ def effect_terms(study: Study, contacts: Rows) -> tuple[Term, ...]:
     """
     have = set(contacts.names)
     wanted = [term for term in _views(study.params) if set(term.columns) <= have]
-    people = _people(study, contacts)
+    people = _people(study, contacts, _thresholds)
     enough = _common([*_levels(people), *_categories(contacts)], contacts, study.params.training.min_customers_per_leaf)
     found = (*_usual(wanted, contacts), *enough)
     reader = Reader.of(found, places_of(contacts.names))
@@ -56,8 +60,15 @@ def effect_terms(study: Study, contacts: Rows) -> tuple[Term, ...]:
 
 def cell_terms(study: Study, contacts: Rows) -> tuple[Term, ...]:
     """Cells of every pair of people's columns, each pair a group; the arguments are those of `effect_terms`."""
-    cells = list(_cells(_people(study, contacts)))
+    cells = list(_cells(_people(study, contacts, _bands)))
     return tuple(_common(cells, contacts, study.params.training.min_customers_per_leaf))
+
+
+def fine_cells(study: Study, contacts: Rows, cells: tuple[Term, ...]) -> tuple[Term, ...]:
+    """The pairs of these cells with numbers read by thresholds, not in bands; arguments as of `cell_terms`."""
+    pairs = {cell.columns for cell in cells}
+    fine = [cell for cell in _cells(_people(study, contacts, _thresholds)) if cell.columns in pairs]
+    return tuple(_common(fine, contacts, study.params.training.min_customers_per_leaf))
 
 
 def people_terms(study: Study, table: Rows) -> tuple[Term, ...]:
@@ -67,7 +78,7 @@ def people_terms(study: Study, table: Rows) -> tuple[Term, ...]:
         study: what is trained.
         table: rows that learn, a customer's side by side.
     """
-    levels = list(_levels(_people(study, table)))
+    levels = list(_levels(_people(study, table, _bands)))
     return tuple(_common(levels, table, study.params.training.min_customers_per_leaf))
 
 
@@ -141,8 +152,8 @@ def _usual(terms: Sequence[Term], contacts: Rows) -> Iterator[Term]:
             yield term
 
 
-def _people(study: Study, contacts: Rows) -> list[_People]:
-    """Demographic columns: codes one by one, numbers in five bands of equal count."""
+def _people(study: Study, contacts: Rows, numbers: Callable[[Floats], _Stretches]) -> list[_People]:
+    """Demographic columns: codes one by one, numbers in the stretches that their known values give."""
     found = []
     for column in study.source.demographic:
         if column.name not in contacts.names:
@@ -151,20 +162,31 @@ def _people(study: Study, contacts: Rows) -> list[_People]:
         known = values[np.isfinite(values)]
         if len(known) == 0:
             continue
-        found.append(_People(column.name, _codes(known) if column.categorical else _bands(known)))
+        found.append(_People(column.name, _codes(known) if column.categorical else numbers(known)))
     return found
 
 
-def _codes(known: Floats) -> tuple[tuple[float, float], ...]:
+def _codes(known: Floats) -> _Stretches:
     codes, counts = np.unique(known, return_counts=True)
     often = np.sort(codes[np.argsort(-counts, kind="stable")][:_MOST_LEVELS])
     return tuple((float(code) - 0.5, float(code) + 0.5) for code in often)
 
 
-def _bands(known: Floats) -> tuple[tuple[float, float], ...]:
-    inner = np.unique(np.quantile(known, np.arange(1, _BANDS) / _BANDS))
-    edges = [-1e30, *inner.tolist(), 1e30]
-    return tuple(pairwise(edges))
+def _bands(known: Floats) -> _Stretches:
+    return tuple(pairwise([-1e30, *_edges(known, _BANDS), 1e30]))
+
+
+def _thresholds(known: Floats) -> _Stretches:
+    """Whether the number is known, and whether it lies at a threshold or above, for each of them.
+
+    What each adds is the step there. Drawn to zero, steps make a curve that jumps only where the data say so (a random
+    walk: Rue and Held 2005, ch. 3).
+    """
+    return tuple((edge, 1e30) for edge in (-1e30, *_edges(known, _THRESHOLDS)))
+
+
+def _edges(known: Floats, parts: int) -> list[float]:
+    return [float(edge) for edge in np.unique(np.quantile(known, np.arange(1, parts) / parts))]
 
 
 def _levels(people: Sequence[_People]) -> Iterator[Term]:

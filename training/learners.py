@@ -43,7 +43,7 @@ from training.additive import (
 from training.appeals import fit_appeal
 from training.credit import Credit, credits_of
 from training.doubly_robust import Lesson, fit_doubly_robust, why_not_weighed
-from training.effect_views import cell_terms, columns_read, effect_terms
+from training.effect_views import cell_terms, columns_read, effect_terms, fine_cells
 from training.search import Found
 from training.splits import sample_customers
 from training.study import Part, Study
@@ -275,7 +275,7 @@ def _beside(study: Study, names: Sequence[LearnerName], begun: _Begun, learn: _S
 
 def _cells(study: Study, learn: _Side, plain: tuple[Term, ...], followed: Followed) -> tuple[Term, ...]:
     """Cells of the pairs of people's columns that tell something together beside the plain terms: of what contacts add,
-    or of who answers.
+    read finely, or of who answers.
     """
     contacted = np.flatnonzero(followed.seen.action > 0)
     if len(contacted) < _FEWEST_FOR_CELLS:
@@ -286,8 +286,9 @@ def _cells(study: Study, learn: _Side, plain: tuple[Term, ...], followed: Follow
     of_contacts = telling_cells(plain, cells, outbound, chosen)
     fewer = sample_customers(some, learn.part.table.customer, study.hashes, _ANSWERS_FOR_CELLS)
     of_answers = answered_cells(plain, cells, outbound, learn.answers(fewer, len(outbound)))
-    found = {*of_contacts, *of_answers}
-    return tuple(cell for cell in cells if cell in found)
+    told = {cell.columns for cell in of_contacts}
+    rest = (cell for cell in of_answers if cell.columns not in told)
+    return (*fine_cells(study, chosen.views, of_contacts), *rest)
 
 
 def _told(study: Study, side: _Side, terms: tuple[Term, ...]) -> Told:
