@@ -6,7 +6,7 @@ scales, and say which levels of people enough customers share. Looks at no respo
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations, pairwise
+from itertools import combinations, groupby, pairwise
 from typing import Final
 
 import numpy as np
@@ -29,6 +29,8 @@ _BANDS, _THRESHOLDS = 5, 20
 _LEVEL_SHARE: Final = 0.002
 """A level or cell that fewer of the rows hold is left to the other terms."""
 _MOST_LEVELS: Final = 40
+_MOST_FINE_CELLS: Final = 250
+"""Cells beyond which a pair stays in bands: a fit takes time by the square of its terms."""
 
 
 _Stretches = tuple[tuple[float, float], ...]
@@ -65,10 +67,19 @@ def cell_terms(study: Study, contacts: Rows) -> tuple[Term, ...]:
 
 
 def fine_cells(study: Study, contacts: Rows, cells: tuple[Term, ...]) -> tuple[Term, ...]:
-    """The pairs of these cells with numbers read by thresholds, not in bands; arguments as of `cell_terms`."""
-    pairs = {cell.columns for cell in cells}
-    fine = [cell for cell in _cells(_people(study, contacts, _thresholds)) if cell.columns in pairs]
-    return tuple(_common(fine, contacts, study.params.training.min_customers_per_leaf))
+    """These cells, all of a pair or none, with numbers read by thresholds, not in bands, unless that makes too many.
+
+    Args:
+        study: what is trained.
+        contacts: rows of contacts that learn.
+        cells: of `cell_terms`.
+    """
+    found: list[Term] = []
+    people = _people(study, contacts, _thresholds)
+    for pair, coarse in groupby(cells, key=lambda cell: cell.columns):
+        fine = list(_cells([each for each in people if each.column in pair]))
+        found += fine if len(fine) <= _MOST_FINE_CELLS else coarse
+    return tuple(_common(found, contacts, study.params.training.min_customers_per_leaf))
 
 
 def people_terms(study: Study, table: Rows) -> tuple[Term, ...]:

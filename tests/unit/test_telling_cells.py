@@ -59,7 +59,8 @@ def test_a_pair_that_means_something_together_is_found():
 
 def _columns(**values):
     table = Table(np.column_stack(list(values.values())).astype(np.float32), tuple(values), (), np.arange(ROWS))
-    columns = [Column("birth_year", "age"), *(Column(name, "level") for name in values if name != "age")]
+    readings = {"age": Column("birth_year", "age"), "since": Column("since", "number"), "plan": Column("plan", "level")}
+    columns = [readings[name] for name in values]
     study: Any = SimpleNamespace(params=load_params(), source=SimpleNamespace(demographic=columns))
     return study, table
 
@@ -97,3 +98,11 @@ def test_what_is_unknown_lies_at_no_threshold_and_ten_customers_stand_behind_eac
     assert {cell.bounds[1] for cell in fine} == {(code - 0.5, code + 0.5) for code in range(4)}
     assert {cell.bounds[0][1] for cell in fine} == {1e30}
     assert fine_cells(study, table, ()) == ()
+
+
+def test_a_pair_of_two_numbers_stays_in_bands():
+    age, since = np.arange(ROWS) % 60, np.arange(ROWS) % 70
+    study, table = _columns(age=age, since=since)
+    coarse = cell_terms(study, table)
+    assert len(coarse) == 25
+    assert fine_cells(study, table, coarse) == coarse
