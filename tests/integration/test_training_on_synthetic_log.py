@@ -15,11 +15,12 @@ from contract.errors import DataError, RefusedError, UsageError
 from contract.loading import load_params
 from models.bundle import CONTACT, ENGAGEMENT, RESPONSE, load_bundle
 from models.champion import pointer_file
+from models.effects import ContactEffects
 from models.evidence import Evidence
 from models.leaves import customers_per_leaf
 from models.tables import Table
 from tests.adapters.synthetic_log import synthetic_log, true_response
-from training import tracking
+from training import contact_preference, tracking
 from training.appeals import Appealing
 from training.card import card_text
 from training.card_page import card_page
@@ -68,8 +69,11 @@ def test_the_model_finds_whom_the_first_channel_helps(trained):
     assert np.corrcoef(uplift[0] - uplift[1], truth)[0, 1] > 0.8
 
 
-def test_ten_customers_stand_behind_every_leaf_of_every_head(trained):
-    log, result = trained
+def test_ten_customers_stand_behind_every_leaf_of_every_head(monkeypatch):
+    """Effects are as wrong of who answers as can be, so that trees say it."""
+    wrong = ContactEffects(terms=(), intercept=tuple(-3.0 * at for at in range(len(PARAMS.outbound))), weights=())
+    monkeypatch.setattr(contact_preference, "_effects", lambda *_, **__: wrong)
+    log, result = _trained()
     bundle, decisions = result.bundle, log.decisions
     manifest = bundle.manifest
     channels = tuple(manifest.channels)
